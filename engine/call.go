@@ -1,0 +1,233 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"callisto/esl"
+	"callisto/luabind"
+)
+
+const (
+	connectTimeout = 10 * time.Second // for the switch to describe the channel
+	finishTimeout  = 2 * time.Second  // for its last events once a channel hangs up
+	promptTimeout  = time.Minute      // for calls.error_prompt to play
+)
+
+// call is the life of one call, from its connection to its end.
+func (s *Server) call(ctx context.Context, conn *esl.Conn) {
+	defer s.running.Add(-1)
+	began := time.Now()
+	channel, err := connect(ctx, conn)
+	if err != nil {
+		s.logger().Warn("a connection brought no call", "remote", conn.RemoteAddr().String(), "error", err)
+		return
+	}
+	snapshot := s.Library.Snapshot()
+	config := snapshot.Config
+	data := parseSocketData(channel)
+	choice, err := snapshot.Pick(CallInfo{
+		Path:        data.path,
+		ScriptWord:  data.script,
+		Destination: channel.Get("Caller-Destination-Number"),
+		Caller:      channel.Get("Caller-Caller-ID-Number"),
+		Context:     channel.Get("Caller-Context"),
+	})
+	log := s.logger().With("uuid", conn.UUID())
+	conn.Unclaimed = func(e *esl.ReplyError) { log.Warn("the switch refused a command", "reply", e.Text) }
+	subscribe(conn, config.Limits.Hangup)
+
+	log.Info("call started", "script", choice.Script, "generation", snapshot.Number,
+		"caller", channel.Get("Caller-Caller-ID-Number"), "destination", channel.Get("Caller-Destination-Number"),
+		"why", choice.Why, "remote", conn.RemoteAddr().String())
+
+	var out luabind.Outcome
+	if err != nil {
+		log.Error("the call has no script to run", "error", err)
+		out = luabind.Outcome{Ending: luabind.Failed, Err: err}
+		out.Cause, _ = after(ctx, conn, out, config, log)
+	} else {
+		session := luabind.New(conn, luabind.Env{
+			Program: choice.Program,
+			Find:    func(name string) *luabind.Program { return choice.Programs[name] },
+			Args:    data.merge(choice.Args),
+			Words:   data.words,
+			Limits:  luabind.Limits{CPU: config.Limits.CPU, Memory: int(config.Limits.Memory), Hangup: config.Limits.Hangup},
+			Log:     log,
+		})
+		defer session.Close()
+		out = run(ctx, session, config.Limits.Call)
+		logError(log, out)
+		var hungUp bool
+		if out.Cause, hungUp = after(ctx, conn, out, config, log); hungUp {
+			session.RunHangupHandlers(ctx, out)
+		}
+	}
+
+	attrs := []any{"script", choice.Script, "generation", snapshot.Number, "ending", out.Ending.String(), "cause", out.Cause,
+		"duration", time.Since(began).Round(time.Millisecond), "verbs", out.Verbs}
+	if n := conn.Dropped(); n > 0 {
+		attrs = append(attrs, "events_dropped", n)
+	}
+	log.Info("call ended", attrs...)
+}
+
+// connect asks for the channel, in a bounded time: a port scanner has none to offer.
+func connect(ctx context.Context, conn *esl.Conn) (*esl.Event, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	return conn.Connect(ctx)
+}
+
+// subscribe asks for the few events that every call needs. Nothing is sent yet: it goes out with
+// the script's first command.
+func subscribe(conn *esl.Conn, hangup time.Duration) {
+	if !conn.Full() {
+		conn.Post(esl.MyEvents{})
+		return
+	}
+	// Linger a little longer than the hangup handlers may run, should they never end.
+	conn.Post(esl.Linger{Seconds: int((hangup+finishTimeout)/time.Second) + 5})
+	conn.Post(esl.Events{Names: luabind.BasicEvents})
+	conn.Post(esl.Filter{Header: "Unique-ID", Value: conn.UUID()})
+}
+
+func run(ctx context.Context, session *luabind.Call, limit time.Duration) luabind.Outcome {
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	return session.Run(ctx)
+}
+
+func logError(log *slog.Logger, out luabind.Outcome) {
+	var se *luabind.ScriptError
+	switch {
+	case out.Err == nil:
+	case errors.As(out.Err, &se):
+		log.Error("script error", "error", se.Message, "at", se.At(), "traceback", se.Traceback)
+	default:
+		log.Error("the call was lost", "error", out.Err)
+	}
+}
+
+// after does with the channel what the script's end calls for. It returns whether the channel
+// has hung up, and the cause where that is known.
+func after(ctx context.Context, conn *esl.Conn, out luabind.Outcome, config *Config, log *slog.Logger) (string, bool) {
+	cause := "NORMAL_CLEARING"
+	switch out.Ending {
+	case luabind.HungUp, luabind.CallerHungUp: // it is on its way already
+		return finish(ctx, conn, out.Cause), true
+	case luabind.Stopped, luabind.Disconnected:
+		return "", false
+	case luabind.Transferred:
+		leave(ctx, conn)
+		return "", false
+	case luabind.Returned:
+		if config.Calls.OnReturn == OnEndContinue {
+			leave(ctx, conn)
+			return "", conn.Hangup() != nil
+		}
+	case luabind.TimedOut:
+		cause = "ALLOTTED_TIMEOUT"
+	case luabind.Failed, luabind.OverLimit:
+		if config.Calls.OnError == OnEndContinue {
+			leave(ctx, conn)
+			return "", conn.Hangup() != nil
+		}
+		cause = "NORMAL_TEMPORARY_FAILURE"
+		if prompt := config.Calls.ErrorPrompt; prompt != "" {
+			apologise(ctx, conn, prompt, log)
+		}
+	}
+	conn.Post(esl.Hangup{Cause: cause})
+	return finish(ctx, conn, ""), true
+}
+
+// finish waits for the channel's last events, which bring its final variables.
+func finish(ctx context.Context, conn *esl.Conn, cause string) string {
+	ctx, cancel := context.WithTimeout(ctx, finishTimeout)
+	defer cancel()
+	conn.Flush()
+	for !final(conn) {
+		e, err := conn.Next(ctx)
+		if err != nil || e.Kind() == esl.DisconnectNotice && e.Get("Content-Disposition") == "disconnect" {
+			break
+		}
+	}
+	if h := conn.Hangup(); h != nil && h.Cause != "" {
+		return h.Cause
+	}
+	return cause
+}
+
+// final reports whether the newest event is the channel's last: without the word async there
+// is none after CHANNEL_HANGUP (recording basic_sync_full).
+func final(conn *esl.Conn) bool {
+	name := conn.Latest().Name()
+	return name == "CHANNEL_HANGUP_COMPLETE" || name == "CHANNEL_HANGUP" && !conn.Async()
+}
+
+// leave gives the channel back to the dialplan, with everything done that was posted.
+func leave(ctx context.Context, conn *esl.Conn) {
+	ctx, cancel := context.WithTimeout(ctx, finishTimeout)
+	defer cancel()
+	conn.Do(ctx, esl.Exit{})
+}
+
+func apologise(ctx context.Context, conn *esl.Conn, prompt string, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, promptTimeout)
+	defer cancel()
+	conn.Post(esl.Execute{App: "answer", EventLock: true})
+	e, err := conn.Execute(ctx, luabind.Application("playback", prompt))
+	if err == nil && e.Get("Application-Response") != "FILE PLAYED" {
+		log.Warn("calls.error_prompt was not played", "file", prompt, "response", e.Get("Application-Response"))
+	}
+}
+
+// socketData is what the dialplan's socket action says besides the address
+// (recording path_and_words).
+type socketData struct {
+	path   string
+	script string            // script=
+	args   map[string]string // name=value
+	words  []string          // the others
+}
+
+func parseSocketData(channel *esl.Event) socketData {
+	var d socketData
+	d.path, _ = channel.Variable("socket_path")
+	text, _ := channel.Variable("current_application_data")
+	for i, word := range strings.Fields(text) {
+		name, value, named := strings.Cut(word, "=")
+		switch {
+		case i == 0, strings.EqualFold(word, "async"), strings.EqualFold(word, "full"):
+		case named && name == "script":
+			d.script = value
+		case named && name != "":
+			if d.args == nil {
+				d.args = make(map[string]string)
+			}
+			d.args[name] = value
+		default:
+			d.words = append(d.words, word)
+		}
+	}
+	return d
+}
+
+// merge adds to the arguments in the dialplan those of the route. The dialplan's win: they
+// are closer to the call.
+func (d socketData) merge(route map[string]string) map[string]string {
+	if len(route) == 0 {
+		return d.args
+	}
+	for name, value := range d.args {
+		route[name] = value
+	}
+	return route
+}

@@ -1,0 +1,108 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"callisto/esl"
+)
+
+// ErrFull is why a call is refused when server.max_calls are running.
+var ErrFull = errors.New("server.max_calls calls are running")
+
+// ErrNotAllowed is why a connection is refused that comes from outside server.allow.
+var ErrNotAllowed = errors.New("the address is not in server.allow")
+
+// A Server runs calls: each connection of the switch's socket application runs one script of
+// the library's current snapshot.
+type Server struct {
+	// Library holds the scripts and the configuration.
+	Library *Library
+
+	// Logger gets a line at the start and the end of every call, and the scripts' own lines; nil:
+	// slog.Default.
+	Logger *slog.Logger
+
+	once    sync.Once
+	esl     esl.Server
+	running atomic.Int64
+}
+
+// Calls is how many calls are running.
+func (s *Server) Calls() int { return int(s.running.Load()) }
+
+// Serve takes calls from l until Shutdown or Close is called, and then returns
+// esl.ErrServerClosed; or until l fails.
+func (s *Server) Serve(l net.Listener) error {
+	s.init()
+	return s.esl.Serve(l)
+}
+
+// ServeConn runs the call of one connection that was accepted elsewhere, in memory for one. It
+// returns at once.
+func (s *Server) ServeConn(nc net.Conn) error {
+	s.init()
+	s.running.Add(1)
+	err := s.esl.ServeConn(nc)
+	if err != nil {
+		s.running.Add(-1)
+	}
+	return err
+}
+
+func (s *Server) init() {
+	s.once.Do(func() {
+		s.esl.Handler = s.call
+		s.esl.Admit = s.admit
+		s.esl.MaxQueue = s.Library.Snapshot().Config.Limits.Queue
+		s.esl.Logger = s.logger()
+	})
+}
+
+// Shutdown takes no new calls, and waits for those that run. When ctx ends first it returns
+// its error, and they go on.
+func (s *Server) Shutdown(ctx context.Context) error { return s.esl.Shutdown(ctx) }
+
+// Close takes no new calls and lets go of those that run: their scripts are stopped, and the
+// switch goes on with them as the dialplan says.
+func (s *Server) Close() error { return s.esl.Close() }
+
+func (s *Server) logger() *slog.Logger {
+	if s.Logger != nil {
+		return s.Logger
+	}
+	return slog.Default()
+}
+
+// admit decides on a connection before a byte of it is read.
+func (s *Server) admit(nc net.Conn) error {
+	config := s.Library.Snapshot().Config.Server
+	if err := allowed(nc.RemoteAddr(), config.Allow); err != nil {
+		return err
+	}
+	if s.running.Add(1) > int64(config.MaxCalls) {
+		s.running.Add(-1)
+		return fmt.Errorf("%w (%d)", ErrFull, config.MaxCalls)
+	}
+	return nil
+}
+
+func allowed(addr net.Addr, networks []netip.Prefix) error {
+	ap, err := netip.ParseAddrPort(addr.String())
+	if err != nil {
+		return fmt.Errorf("%w: %s", ErrNotAllowed, addr)
+	}
+	ip := ap.Addr().Unmap().WithZone("")
+	for _, n := range networks {
+		if n.Contains(ip) {
+			return nil
+		}
+	}
+	return ErrNotAllowed
+}

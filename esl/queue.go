@@ -1,0 +1,100 @@
+package esl
+
+import "sync"
+
+// DefaultMaxQueue is how many events wait for a Conn that does not say otherwise.
+const DefaultMaxQueue = 500
+
+// maxQueueBytes bounds what those events hold. An ordinary one has 3 to 6 KB.
+const maxQueueBytes = 16 << 20
+
+// A queue holds the events between the connection's reader, which never waits, and
+// the one goroutine that handles them. It grows from nothing, as most calls
+// never have more than a few.
+type queue struct {
+	mu      sync.Mutex
+	events  []*Event
+	first   int // events[first:] wait
+	bytes   int // what they hold
+	max     int
+	share   func(*Event) int // how many times max, and maxQueueBytes, may be filled with it
+	dropped uint64
+	err     error         // why no more will come
+	ready   chan struct{} // holds a token when there is something to look at
+}
+
+func newQueue(max int, share func(*Event) int) *queue {
+	return &queue{max: max, share: share, ready: make(chan struct{}, 1)}
+}
+
+// put adds an event, or drops and counts it where the queue is full for its like.
+func (q *queue) put(e *Event) {
+	q.mu.Lock()
+	if q.full(e) {
+		q.dropped++
+		q.mu.Unlock()
+		return
+	}
+	switch {
+	case q.first > 0 && q.first == len(q.events):
+		q.events, q.first = q.events[:0], 0
+	case q.first > 64 && q.first > len(q.events)/2:
+		n := copy(q.events, q.events[q.first:])
+		clear(q.events[n:])
+		q.events, q.first = q.events[:n], 0
+	}
+	q.events = append(q.events, e)
+	q.bytes += e.size()
+	q.mu.Unlock()
+	q.wake()
+}
+
+func (q *queue) full(e *Event) bool {
+	n, bytes := q.waiting(), q.bytes+e.size()
+	if n == 0 || n < q.max && bytes <= maxQueueBytes {
+		return false
+	}
+	share := q.share(e)
+	return n >= share*q.max || bytes > share*maxQueueBytes
+}
+
+func (q *queue) waiting() int { return len(q.events) - q.first }
+
+// length is how many events wait.
+func (q *queue) length() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waiting()
+}
+
+// close says that no more will come, and why. The first reason stands.
+func (q *queue) close(err error) {
+	q.mu.Lock()
+	if q.err == nil {
+		q.err = err
+	}
+	q.mu.Unlock()
+	q.wake()
+}
+
+// take returns the next event, or nil when there is none now, or an error when there
+// will be none.
+func (q *queue) take() (*Event, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.first < len(q.events) {
+		e := q.events[q.first]
+		q.events[q.first] = nil
+		q.first++
+		q.bytes -= e.size()
+		return e, nil
+	}
+	return nil, q.err
+}
+
+func (q *queue) wake() {
+	select {
+	case q.ready <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,271 @@
+package luabind
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// Limits bound what one script may take. The zero value has no limits.
+type Limits struct {
+	CPU    time.Duration // computing without waiting
+	Memory int           // bytes that the script's values hold
+	Hangup time.Duration // all hangup handlers together
+}
+
+// What a script can exceed. Errors that say more wrap them.
+var (
+	ErrCPU    = errors.New("the script computes for too long without waiting")
+	ErrMemory = errors.New("the script's values take too much memory")
+)
+
+const (
+	checkEvery  = 64   // instructions between two looks at the clock
+	chargeStep  = 24   // bytes that an instruction is held to allocate: a boxed number in a table
+	starved     = 10   // a script that hardly runs, as the machine is busy, gets so many times its time
+	minProgress = 5000 // instructions per millisecond under which it hardly runs
+)
+
+// A budget is the context that a call's VM runs under. gopher-lua asks a context's Done
+// before each instruction, and that is the only place where a running script can be
+// counted and stopped: so Done counts. It returns nil, which never is ready, until
+// the script has to stop. Only stop may be called from another goroutine.
+type budget struct {
+	context.Context // only for its Value and Deadline: there are none
+
+	limits Limits
+	root   *lua.LState
+	call   *Call
+
+	steps   uint64 // instructions since the script last waited
+	nextAt  uint64 // look at the clock when steps gets there
+	since   time.Time
+	checked time.Time
+	charged int // bytes since the memory was last measured
+	held    int // bytes as last measured
+	err     error
+	stopped atomic.Pointer[error] // what another goroutine wants it to stop for
+}
+
+var closedChan = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+func newBudget(limits Limits, call *Call) *budget {
+	return &budget{Context: context.Background(), limits: limits, call: call, nextAt: checkEvery}
+}
+
+// resume starts a new stretch of computing.
+func (b *budget) resume() {
+	b.steps, b.nextAt = 0, checkEvery
+	b.since = time.Time{} // set at the first look: most stretches end before it
+}
+
+// stop makes the script end at its next instruction.
+func (b *budget) stop(err error) { b.stopped.CompareAndSwap(nil, &err) }
+
+// Done implements context.Context.
+func (b *budget) Done() <-chan struct{} {
+	b.steps++
+	if b.steps < b.nextAt && b.err == nil {
+		return nil
+	}
+	return b.check()
+}
+
+// Err implements context.Context: the VM raises its text as a Lua error.
+func (b *budget) Err() error { return b.err }
+
+func (b *budget) check() <-chan struct{} {
+	if b.err != nil {
+		return closedChan
+	}
+	b.nextAt = b.steps + checkEvery
+	b.charged += checkEvery * chargeStep
+	now := time.Now()
+	if b.since.IsZero() {
+		b.since, b.checked = now, now
+	}
+	slow := now.Sub(b.checked) > time.Millisecond // something large happened, or others ran
+	b.checked = now
+	if p := b.stopped.Load(); p != nil {
+		b.err = *p
+	} else if b.limits.CPU > 0 && now.Sub(b.since) > b.limits.CPU {
+		ms := uint64(now.Sub(b.since).Milliseconds()) + 1
+		if b.steps/ms >= minProgress || now.Sub(b.since) > starved*b.limits.CPU {
+			b.err = fmt.Errorf("%w: more than %v (limits.cpu)", ErrCPU, b.limits.CPU)
+		}
+	}
+	if b.err == nil && b.limits.Memory > 0 && (slow || b.charged > b.limits.Memory/2) {
+		b.measure()
+	}
+	if b.err != nil {
+		return closedChan
+	}
+	return nil
+}
+
+// charge accounts for n bytes that a function in Go is about to allocate for the script, and
+// raises where that is too much.
+func (b *budget) charge(L *lua.LState, n int) {
+	b.charged += n
+	if b.limits.Memory > 0 && b.err == nil && (n > b.limits.Memory || b.charged > b.limits.Memory/2) {
+		if n > b.limits.Memory {
+			b.tooMuch()
+		} else {
+			b.measure()
+			if b.err == nil && b.held+n > b.limits.Memory {
+				b.tooMuch()
+			}
+		}
+	}
+	if b.err != nil {
+		L.RaiseError("%s", b.err.Error())
+	}
+}
+
+func (b *budget) tooMuch() {
+	b.err = fmt.Errorf("%w: more than %d MB (limits.memory)", ErrMemory, b.limits.Memory>>20)
+}
+
+// work accounts for n steps that a function in Go makes for the script, such as those of matching a
+// pattern, and raises when its time is up.
+func (b *budget) work(L *lua.LState, n int) {
+	b.steps += uint64(n)
+	if b.steps >= b.nextAt && b.check() != nil {
+		L.RaiseError("%s", b.err.Error())
+	}
+}
+
+// measure weighs what the script can still reach. What it can no longer reach is the
+// collector's.
+func (b *budget) measure() {
+	w := weigher{seen: make(map[any]bool), limit: b.limits.Memory}
+	for _, v := range b.call.roots() {
+		w.value(v)
+	}
+	running := b.root.G.CurrentThread
+	if running == nil {
+		running = b.root
+	}
+	w.stack(running)
+	b.charged, b.held = 0, w.total
+	if w.total > b.limits.Memory {
+		b.tooMuch()
+	}
+}
+
+// A weigher adds up, roughly, what the values of a VM hold.
+type weigher struct {
+	seen  map[any]bool
+	todo  []lua.LValue
+	total int
+	limit int
+}
+
+func (w *weigher) value(v lua.LValue) {
+	w.todo = append(w.todo, v)
+	for len(w.todo) > 0 && w.total <= w.limit {
+		v := w.todo[len(w.todo)-1]
+		w.todo = w.todo[:len(w.todo)-1]
+		w.one(v)
+	}
+}
+
+func (w *weigher) one(v lua.LValue) {
+	switch v := v.(type) {
+	case lua.LNumber:
+		w.total += 8
+	case lua.LString:
+		// Equal strings often share their bytes; counting short ones each time is no loss.
+		if len(v) > 256 {
+			if w.seen[v] {
+				return
+			}
+			w.seen[v] = true
+		}
+		w.total += 16 + len(v)
+	case *lua.LTable:
+		if v == nil || w.seen[v] {
+			return
+		}
+		w.seen[v] = true
+		w.total += 120
+		v.ForEach(func(key, value lua.LValue) {
+			w.total += 40
+			if w.total > w.limit {
+				return
+			}
+			w.push(key)
+			w.push(value)
+		})
+		w.total += 16 * v.MaxN() // array slots, empty ones too
+		if v.Metatable != nil {
+			w.push(v.Metatable)
+		}
+	case *lua.LFunction:
+		if v == nil || w.seen[v] {
+			return
+		}
+		w.seen[v] = true
+		w.total += 80
+		for _, u := range v.Upvalues {
+			if u != nil {
+				w.total += 48
+				w.push(u.Value())
+			}
+		}
+	case *lua.LState:
+		if v == nil || w.seen[v] {
+			return
+		}
+		w.seen[v] = true
+		w.total += 8 << 10
+		w.stack(v)
+	case *lua.LUserData:
+		w.total += 64
+	}
+}
+
+// push puts off what has parts, and adds what has none.
+func (w *weigher) push(v lua.LValue) {
+	switch v.(type) {
+	case nil: // a register that was never used
+	case *lua.LTable, *lua.LFunction, *lua.LState:
+		w.todo = append(w.todo, v)
+	default:
+		w.one(v)
+	}
+}
+
+// stack weighs the locals of the functions that run in a thread, and of those that wait
+// for it.
+func (w *weigher) stack(L *lua.LState) {
+	for ; L != nil; L = L.Parent {
+		w.seen[L] = true
+		for level := 0; ; level++ {
+			frame, ok := L.GetStack(level)
+			if !ok {
+				break
+			}
+			fn, err := L.GetInfo("f", frame, lua.LNil)
+			if err == nil {
+				w.push(fn)
+			}
+			for i := 1; ; i++ {
+				name, v := L.GetLocal(frame, i)
+				if name == "" {
+					break
+				}
+				w.push(v)
+			}
+		}
+		w.value(lua.LNil)
+	}
+}

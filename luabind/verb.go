@@ -1,0 +1,382 @@
+package luabind
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// The verb table is the one source of what scripts can do with a call: the
+// binding, the checks of arguments, the reference and the editor's definitions come
+// from it. A verb that is not in it does not exist.
+
+// A Type is what a parameter takes.
+type Type uint8
+
+const (
+	Text     Type = iota // a string or a number, delivered as it is, or expand "…"
+	Word                 // a string without spaces or line breaks: a name, a UUID
+	Texts                // a Text, or a list of them
+	Integer              // a whole number
+	Duration             // milliseconds as a number, or a string with a unit: "20s", "1m30s"
+	Boolean              //
+	Function             //
+	Table                // a table with names
+	Any                  // anything
+)
+
+func (t Type) String() string {
+	return [...]string{"string", "word", "string or list of strings", "whole number", "duration", "boolean", "function", "table", "any value"}[t]
+}
+
+// A Param is an argument, or an option in the trailing table.
+type Param struct {
+	Name     string
+	Type     Type
+	Optional bool // of an argument; options always are
+	Rest     bool // takes all further arguments
+	Enum     []string
+	Doc      string
+}
+
+// A Result is a value that a verb returns.
+type Result struct{ Name, Type, Doc string }
+
+// A Verb is one method of call.
+type Verb struct {
+	Name    string
+	Params  []Param
+	Options []Param
+	Results []Result
+	Doc     string
+	Full    bool // needs the word full in the socket application's data
+	Ends    bool // never returns: the script ends with it
+
+	run func(c *Call, L *lua.LState, a args) int
+}
+
+// args are the checked arguments of one use of a verb.
+type args struct {
+	verb    *Verb
+	L       *lua.LState
+	options *lua.LTable
+}
+
+// call is the Go function behind a verb.
+func (v *Verb) call(L *lua.LState) int {
+	c, ok := toCall(L.Get(1))
+	if !ok {
+		L.RaiseError("use a colon: call:%s(…), not call.%s(…)", v.Name, v.Name)
+	}
+	a := v.check(L)
+	if c.ended != nil && !c.inHooks {
+		c.unwind(L, *c.ended)
+	}
+	if v.Full && !c.conn.Full() {
+		L.RaiseError("%s: needs the word full in the dialplan: <action application=\"socket\" data=\"host:port async full\"/>", v.Name)
+	}
+	c.verbs++
+	if c.env.Tap != nil {
+		file, line := where(L)
+		c.env.Tap(Step{Verb: v.Name, File: file, Line: line})
+	}
+	return v.run(c, L, a)
+}
+
+func toCall(v lua.LValue) (*Call, bool) {
+	if u, ok := v.(*lua.LUserData); ok {
+		c, ok := u.Value.(*Call)
+		return c, ok
+	}
+	return nil, false
+}
+
+// check holds the arguments against the table and raises at the first that does not fit.
+func (v *Verb) check(L *lua.LState) args {
+	a := args{verb: v, L: L}
+	n := len(v.Params)
+	rest := n > 0 && v.Params[n-1].Rest
+	top := L.GetTop() - 1
+	if len(v.Options) > 0 && top > 0 {
+		// The options are a table after the last argument, or after those given where the others may
+		// be left out.
+		if t, ok := L.Get(top + 1).(*lua.LTable); ok && (top > n || v.Params[top-1].Type != Texts && v.Params[top-1].Type != Table && v.Params[top-1].Type != Any) {
+			a.options = t
+			top--
+		}
+	}
+	if top > n && !rest {
+		for i := n; i < top; i++ {
+			if L.Get(i+2) != lua.LNil {
+				L.RaiseError("%s: too many arguments; it takes %s", v.Name, v.Usage())
+			}
+		}
+	}
+	for i, p := range v.Params {
+		value := lua.LValue(lua.LNil)
+		if i < top {
+			value = L.Get(i + 2)
+		}
+		if value == lua.LNil {
+			if !p.Optional {
+				L.RaiseError("%s: argument `%s` is missing; it takes %s", v.Name, p.Name, v.Usage())
+			}
+			if a.options != nil && i == top {
+				break
+			}
+			continue
+		}
+		v.checkOne(L, "argument", &p, value)
+		if p.Rest {
+			for j := i + 1; j < top; j++ {
+				v.checkOne(L, "argument", &p, L.Get(j+2))
+			}
+		}
+	}
+	if a.options != nil {
+		v.checkOptions(L, a.options)
+		// What is left out must not be taken for the table of options.
+		L.Remove(top + 2)
+	}
+	return a
+}
+
+func (v *Verb) checkOptions(L *lua.LState, options *lua.LTable) {
+	options.ForEach(func(key, value lua.LValue) {
+		name, ok := key.(lua.LString)
+		if !ok {
+			L.RaiseError("%s: the options are a table with names, such as { %s = … }", v.Name, v.Options[0].Name)
+		}
+		for i := range v.Options {
+			if v.Options[i].Name == string(name) {
+				v.checkOne(L, "option", &v.Options[i], value)
+				return
+			}
+		}
+		names := make([]string, len(v.Options))
+		for i := range v.Options {
+			names[i] = v.Options[i].Name
+		}
+		if hint := didYouMean(string(name), names); hint != "" {
+			L.RaiseError("%s: unknown option `%s`%s", v.Name, string(name), hint)
+		}
+		L.RaiseError("%s: unknown option `%s`; there are %s", v.Name, string(name), strings.Join(names, ", "))
+	})
+}
+
+func (v *Verb) checkOne(L *lua.LState, what string, p *Param, value lua.LValue) {
+	bad := func(want string) {
+		L.RaiseError("%s: %s `%s` must be %s, not %s", v.Name, what, p.Name, want, describe(value))
+	}
+	switch p.Type {
+	case Text:
+		if _, ok := toArgument(value); !ok {
+			bad("a string")
+		}
+	case Word:
+		s, ok := wordOf(value)
+		switch {
+		case !ok:
+			bad("a string")
+		case s == "" || strings.ContainsAny(s, " \t\r\n\x00"):
+			bad("one word, without spaces or line breaks")
+		}
+	case Texts:
+		if t, ok := value.(*lua.LTable); ok {
+			if t.Len() == 0 {
+				bad("a string or a list of strings")
+			}
+			for i := 1; i <= t.Len(); i++ {
+				if _, ok := toArgument(t.RawGetInt(i)); !ok {
+					L.RaiseError("%s: %s `%s`: entry %d must be a string, not %s", v.Name, what, p.Name, i, describe(t.RawGetInt(i)))
+				}
+			}
+		} else if _, ok := toArgument(value); !ok {
+			bad("a string or a list of strings")
+		}
+	case Integer:
+		n, ok := value.(lua.LNumber)
+		if !ok || math.Trunc(float64(n)) != float64(n) || math.Abs(float64(n)) > 1<<53 {
+			bad("a whole number")
+		}
+	case Duration:
+		if _, err := toDuration(value); err != nil {
+			bad(`milliseconds or a string such as "20s"`)
+		}
+	case Boolean:
+		if value.Type() != lua.LTBool {
+			bad("true or false")
+		}
+	case Function:
+		if value.Type() != lua.LTFunction {
+			bad("a function")
+		}
+	case Table:
+		if value.Type() != lua.LTTable {
+			bad("a table")
+		}
+	}
+	if len(p.Enum) > 0 {
+		for _, e := range p.Enum {
+			if value.String() == e {
+				return
+			}
+		}
+		bad("one of " + strings.Join(p.Enum, ", ") + didYouMean(value.String(), p.Enum))
+	}
+}
+
+func wordOf(v lua.LValue) (string, bool) {
+	switch v := v.(type) {
+	case lua.LString:
+		return string(v), true
+	case lua.LNumber:
+		return v.String(), true
+	}
+	return "", false
+}
+
+func describe(v lua.LValue) string {
+	switch v := v.(type) {
+	case *lua.LNilType:
+		return "nil"
+	case lua.LString:
+		if len(v) > 40 {
+			v = v[:40] + "…"
+		}
+		return strconv.Quote(string(v))
+	case lua.LNumber, lua.LBool:
+		return v.String()
+	}
+	return "a " + v.Type().String()
+}
+
+// maxDuration is more than any call lasts.
+const maxDuration = 1000 * time.Hour
+
+func toDuration(v lua.LValue) (time.Duration, error) {
+	switch v := v.(type) {
+	case lua.LNumber:
+		if v >= 0 && float64(v) <= float64(maxDuration/time.Millisecond) {
+			return time.Duration(float64(v) * float64(time.Millisecond)), nil
+		}
+	case lua.LString:
+		d, err := time.ParseDuration(string(v))
+		if err != nil {
+			return 0, err
+		}
+		if d >= 0 && d <= maxDuration {
+			return d, nil
+		}
+	}
+	return 0, fmt.Errorf("%s is no duration", v.String())
+}
+
+// Usage is how the verb is called: "playback(file, { loops =, terminators = })".
+func (v *Verb) Usage() string {
+	var parts []string
+	for _, p := range v.Params {
+		name := p.Name
+		if p.Rest {
+			name += ", …"
+		}
+		if p.Optional {
+			name = "[" + name + "]"
+		}
+		parts = append(parts, name)
+	}
+	if len(v.Options) > 0 {
+		var names []string
+		for _, o := range v.Options {
+			names = append(names, o.Name+" =")
+		}
+		parts = append(parts, "{ "+strings.Join(names, ", ")+" }")
+	}
+	return v.Name + "(" + strings.Join(parts, ", ") + ")"
+}
+
+// The accessors below take the number of an argument, from 0 on, and are used after check.
+
+func (a args) given(i int) bool { return a.L.Get(i+2) != lua.LNil }
+
+func (a args) value(i int) lua.LValue { return a.L.Get(i + 2) }
+
+func (a args) text(i int) argument {
+	t, _ := toArgument(a.L.Get(i + 2))
+	return t
+}
+
+func (a args) word(i int) string {
+	s, _ := wordOf(a.L.Get(i + 2))
+	return s
+}
+
+func (a args) duration(i int) time.Duration {
+	d, _ := toDuration(a.L.Get(i + 2))
+	return d
+}
+
+func (a args) function(i int) *lua.LFunction { return a.L.Get(i + 2).(*lua.LFunction) }
+
+func texts(v lua.LValue) []argument {
+	t, ok := v.(*lua.LTable)
+	if !ok {
+		one, _ := toArgument(v)
+		return []argument{one}
+	}
+	list := make([]argument, t.Len())
+	for i := range list {
+		list[i], _ = toArgument(t.RawGetInt(i + 1))
+	}
+	return list
+}
+
+func (a args) option(name string) (lua.LValue, bool) {
+	if a.options == nil {
+		return lua.LNil, false
+	}
+	v := a.options.RawGetString(name)
+	return v, v != lua.LNil
+}
+
+func (a args) optText(name string) (argument, bool) {
+	v, ok := a.option(name)
+	if !ok {
+		return argument{}, false
+	}
+	return toArgument(v)
+}
+
+func (a args) optDuration(name string) (time.Duration, bool) {
+	v, ok := a.option(name)
+	if !ok {
+		return 0, false
+	}
+	d, _ := toDuration(v)
+	return d, true
+}
+
+func (a args) optBool(name string, otherwise bool) bool {
+	v, ok := a.option(name)
+	if !ok {
+		return otherwise
+	}
+	return lua.LVAsBool(v)
+}
+
+func (a args) optInt(name string, otherwise int) int {
+	v, ok := a.option(name)
+	if !ok {
+		return otherwise
+	}
+	return int(v.(lua.LNumber))
+}
+
+// fail raises a mistake in the use of the verb.
+func (a args) fail(format string, x ...any) {
+	a.L.RaiseError("%s: %s", a.verb.Name, fmt.Sprintf(format, x...))
+}
