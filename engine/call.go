@@ -91,8 +91,9 @@ func subscribe(conn *esl.Conn, hangup time.Duration) {
 	}
 	// Linger a little longer than the hangup handlers may run, should they never end.
 	conn.Post(esl.Linger{Seconds: int((hangup+finishTimeout)/time.Second) + 5})
-	conn.Post(esl.Events{Names: luabind.BasicEvents})
+	// The filter first: between the two, events of every channel would arrive.
 	conn.Post(esl.Filter{Header: "Unique-ID", Value: conn.UUID()})
+	conn.Post(esl.Events{Names: luabind.BasicEvents})
 }
 
 func run(ctx context.Context, session *luabind.Call, limit time.Duration) luabind.Outcome {

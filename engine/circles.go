@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"callisto/luabind"
 )
 
 // circles warns of requires that lead back to where they started. That works if one of them
@@ -38,6 +40,9 @@ func circle(files map[string]*file, name string, group []string) (way []string, 
 	for queue := []string{name}; len(queue) > 0; queue = queue[1:] {
 		at := queue[0]
 		for _, r := range files[at].program.Requires {
+			if luabind.IsModule(r.Name) {
+				continue
+			}
 			if r.Name == name {
 				way = []string{name}
 				for ; at != name; at = from[at] {
@@ -75,7 +80,7 @@ func components(files map[string]*file) (groups [][]string) {
 		self := false
 		for _, r := range files[name].program.Requires {
 			f := files[r.Name]
-			if f == nil || f.program == nil {
+			if f == nil || f.program == nil || luabind.IsModule(r.Name) {
 				continue
 			}
 			self = self || r.Name == name

@@ -214,10 +214,11 @@ func (r *configReader) line(key string) int {
 }
 
 func (r *configReader) read(text []byte) {
-	r.lines = keyLines(text)
+	lines, twice := keyLines(text)
+	r.lines = lines
 	var file map[string]any
 	if err := toml.Unmarshal(text, &file); err != nil {
-		p := Problem{File: r.path, Message: "is not valid TOML: " + strings.TrimPrefix(err.Error(), "toml: ")}
+		p := Problem{File: r.path, Line: twice, Message: "is not valid TOML: " + strings.TrimPrefix(err.Error(), "toml: ")}
 		if de := (*toml.DecodeError)(nil); errors.As(err, &de) {
 			p.Line, p.Column = de.Position()
 		}
@@ -387,7 +388,7 @@ func (r *configReader) routes(raw any) {
 
 func (r *configReader) route(i int, table map[string]any) Route {
 	at := fmt.Sprintf("route[%d]", i)
-	route := Route{Line: r.line(at)}
+	route := Route{Line: r.line(at), scriptLine: r.line(at + ".script")}
 	fields := []string{"number", "caller", "context", "script", "args"}
 	for _, name := range slices.Sorted(maps.Keys(table)) {
 		key := at + "." + name
@@ -453,9 +454,10 @@ func (r *configReader) args(i int, key string, value any) map[string]string {
 }
 
 // keyLines finds the line of each key in a TOML file, routes counted from
-// 0: "server.listen", "route[1].script". It says what it can of a file that is not valid.
-func keyLines(text []byte) map[string]int {
-	lines := map[string]int{}
+// 0: "server.listen", "route[1].script". Twice is the line of the first key that was there before,
+// or 0. Of a file that is not valid TOML it says what it can.
+func keyLines(text []byte) (lines map[string]int, twice int) {
+	lines = map[string]int{}
 	tables := map[string]int{}
 	p := unstable.Parser{}
 	p.Reset(text)
@@ -476,6 +478,9 @@ func keyLines(text []byte) map[string]int {
 		name := strings.Join(parts, ".")
 		switch e.Kind {
 		case unstable.ArrayTable:
+			if tables[name] == 0 {
+				lines[name] = line
+			}
 			section = fmt.Sprintf("%s[%d]", name, tables[name])
 			tables[name]++
 			name = section
@@ -491,9 +496,11 @@ func keyLines(text []byte) map[string]int {
 		}
 		if _, ok := lines[name]; !ok {
 			lines[name] = line
+		} else if twice == 0 {
+			twice = line
 		}
 	}
-	return lines
+	return lines, twice
 }
 
 // describe says what a TOML value is.

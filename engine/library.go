@@ -31,6 +31,7 @@ type Library struct {
 	changed chan struct{}
 
 	newWatcher func() (watcher, error) // tests replace it
+	looked     func()                  // for tests: called when the watcher has looked
 }
 
 // NewLibrary reads the scripts for the first time. A script that is broken is not
@@ -41,7 +42,7 @@ func NewLibrary(ctx context.Context, config *Config, log *slog.Logger) (*Library
 	if err != nil {
 		return nil, rootError(config, err)
 	}
-	l := &Library{log: log, start: config, files: t.files, dirs: t.dirs, changed: make(chan struct{}), newWatcher: newWatcher}
+	l := &Library{log: log, start: config, files: t.files, dirs: t.dirs, changed: make(chan struct{}), newWatcher: newWatcher, looked: func() {}}
 	s := buildSnapshot(nil, config, nil, t, nil)
 	l.current.Store(s)
 	log.LogAttrs(ctx, levelOf(s), "scripts loaded", slog.Uint64("generation", s.Number), slog.Int("scripts", len(s.Programs)), slog.Int("problems", len(s.Problems)))
@@ -64,11 +65,10 @@ func Check(ctx context.Context, config *Config) ([]Problem, error) {
 }
 
 func rootError(config *Config, err error) error {
-	remedy := "make it readable for the user that runs callisto"
 	if errors.Is(err, fs.ErrNotExist) {
-		remedy = "make the directory, or set scripts.root"
+		return fmt.Errorf("scripts.root: %s does not exist: make the directory, or set scripts.root: %w", config.Scripts.Root, err)
 	}
-	return fmt.Errorf("scripts.root: %s cannot be read: %w: %s", config.Scripts.Root, err, remedy)
+	return fmt.Errorf("scripts.root: %s cannot be read: %w", config.Scripts.Root, err)
 }
 
 // Snapshot is the current one.

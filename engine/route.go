@@ -18,6 +18,8 @@ type Route struct {
 	Script  string  // canonical script name
 	Args    map[string]string
 	Line    int // in the configuration file; 0: not known
+
+	scriptLine int
 }
 
 // A Pattern matches numbers: exact, a prefix that ends in *, or an RE2

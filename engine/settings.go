@@ -43,7 +43,7 @@ var settings = []*setting{
 	sizeSetting("limits.memory", "32MB", 1<<20, 4<<30, func(c *Config) *int64 { return &c.Limits.Memory }),
 	limitSetting("limits.call", "4h", time.Second, 30*24*time.Hour, func(c *Config) *time.Duration { return &c.Limits.Call }),
 	durationSetting("limits.hangup", "5s", 0, 5*time.Minute, func(c *Config) *time.Duration { return &c.Limits.Hangup }),
-	numberSetting("limits.queue", 500, 16, 100_000, func(c *Config) *int { return &c.Limits.Queue }),
+	numberSetting("limits.queue", 500, 16, 100_000, func(c *Config) *int { return &c.Limits.Queue }).needsRestart(),
 
 	choiceSetting("calls.on_return", func(c *Config) *string { return &c.Calls.OnReturn }, OnEndHangup, OnEndContinue),
 	choiceSetting("calls.on_error", func(c *Config) *string { return &c.Calls.OnError }, OnEndHangup, OnEndContinue),

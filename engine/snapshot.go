@@ -171,7 +171,7 @@ func (b *build) findFaults() {
 				b.users[r.Name] = append(b.users[r.Name], name)
 				continue
 			}
-			message := fmt.Sprintf("requires %q, which is neither a script nor a module%s", r.Name, didYouMean(luabind.Nearest(r.Name, slices.Sorted(maps.Keys(b.files)))))
+			message := fmt.Sprintf("requires %q, which is neither a script nor a module%s", r.Name, b.nearFile(r.Name))
 			if h, ok := b.prev.home(name); ok && h.programs[r.Name] != nil {
 				message = fmt.Sprintf("requires %q, which has been removed: bring it back, or take the require out", r.Name)
 			}
@@ -208,53 +208,70 @@ func (b *build) spread() {
 // chooseConfig takes the new configuration if every script it names can be
 // served, and keeps the one in effect otherwise. The first one is taken as it is.
 func (b *build) chooseConfig(config *Config) {
-	if b.prev != nil && (config == nil || config.hash == b.prev.Config.hash) {
-		config = b.prev.Config
+	prev := b.prev
+	if prev != nil && (config == nil || config.hash == prev.Config.hash) {
+		config = prev.Config
 	}
-	problems, ok := b.checkNames(config)
-	if !ok && b.prev != nil && config != b.prev.Config {
-		for i := range problems {
-			problems[i].Serving = stillServing(b.prev.Number)
+	if prev != nil && config != prev.Config {
+		if faults := b.unservable(config); len(faults) > 0 {
+			for i := range faults {
+				faults[i].Serving = stillServing(prev.Number)
+			}
+			b.next.Problems = append(b.next.Problems, faults...)
+			b.next.Restart = prev.Restart
+			config = prev.Config
 		}
-		b.next.Problems = append(b.next.Problems, problems...)
-		config = b.prev.Config
-		problems, _ = b.checkNames(config)
-		b.next.Restart = b.prev.Restart
 	}
 	b.next.Config = config
-	b.next.Problems = append(b.next.Problems, problems...)
+	for _, n := range config.scriptNames() {
+		if b.files[n.script] != nil {
+			continue
+		}
+		if _, served := b.prev.home(n.script); served {
+			b.deleted[n.script] = true
+			b.next.Problems = append(b.next.Problems, n.problem("has been removed", stillServing(b.goodGeneration(n.script))))
+		} else {
+			b.next.Problems = append(b.next.Problems, n.problem("does not exist"+b.nearFile(n.script), "its calls fail"))
+		}
+	}
 }
 
-// checkNames checks that the scripts which a configuration names exist. It is
-// not ok if one of them cannot be served.
-func (b *build) checkNames(config *Config) (problems []Problem, ok bool) {
-	ok = true
-	check := func(name string, line int, who string) {
-		if _, exists := b.files[name]; exists {
-			if _, bad := b.bad[name]; bad {
-				_, served := b.prev.home(name)
-				ok = ok && served
-			}
-			return
+// unservable says which of the scripts that a configuration names have no good
+// version, neither now nor earlier.
+func (b *build) unservable(config *Config) (faults []Problem) {
+	for _, n := range config.scriptNames() {
+		if _, served := b.prev.home(n.script); served {
+			continue
 		}
-		p := Problem{File: config.File, Line: line, Message: fmt.Sprintf("%s runs the script %s, which does not exist%s",
-			who, name, didYouMean(luabind.Nearest(name, slices.Sorted(maps.Keys(b.files)))))}
-		if _, served := b.prev.home(name); served {
-			b.deleted[name] = true
-			p.Message = fmt.Sprintf("%s runs the script %s, which has been removed", who, name)
-			p.Serving = stillServing(b.goodGeneration(name))
-		} else {
-			ok = false
-			p.Serving = "its calls fail"
+		if b.files[n.script] == nil {
+			faults = append(faults, n.problem("does not exist"+b.nearFile(n.script), ""))
+		} else if _, bad := b.bad[n.script]; bad {
+			faults = append(faults, n.problem("is broken", ""))
 		}
-		problems = append(problems, p)
 	}
-	clear(b.deleted)
-	for i, r := range config.Routes {
-		check(r.Script, r.Line, fmt.Sprintf("route %d", i+1))
+	return faults
+}
+
+func (b *build) nearFile(name string) string {
+	return didYouMean(luabind.Nearest(name, slices.Sorted(maps.Keys(b.files))))
+}
+
+// A scriptName is a place in the configuration that names a script.
+type scriptName struct {
+	who, script, file string
+	line              int
+}
+
+func (c *Config) scriptNames() []scriptName {
+	var names []scriptName
+	for i, r := range c.Routes {
+		names = append(names, scriptName{fmt.Sprintf("route %d", i+1), r.Script, c.File, r.scriptLine})
 	}
-	check(config.Scripts.Default, config.defaultLine, "scripts.default")
-	return problems, ok
+	return append(names, scriptName{"scripts.default", c.Scripts.Default, c.File, c.defaultLine})
+}
+
+func (n scriptName) problem(what, serving string) Problem {
+	return Problem{File: n.file, Line: n.line, Message: fmt.Sprintf("%s runs the script %s, which %s", n.who, n.script, what), Serving: serving}
 }
 
 func stillServing(generation uint64) string {

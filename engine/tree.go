@@ -124,8 +124,11 @@ func (r *treeReader) dir(here *os.Root, name, real string, above []os.FileInfo) 
 			opener, local = r.root, child // it may lead out of this directory and stay in the root
 			info, err := r.root.Stat(child)
 			if err != nil {
-				if strings.HasSuffix(base, ".lua") && isScript(base) {
-					r.broken(child, "is a symbolic link that leads nowhere, or out of the script root, or starts with /: "+reason(err))
+				message := "is a symbolic link that leads nowhere, or out of the script root, or starts with /: " + reason(err)
+				if isScript(base) {
+					r.broken(child, message)
+				} else {
+					r.brokenDir(Problem{File: child, Message: message}) // if it was a directory
 				}
 				continue
 			}
@@ -260,22 +263,22 @@ func (r *treeReader) text(dir *os.Root, local string) ([]byte, error) {
 	return r.buf.Bytes(), nil
 }
 
-// broken adds a script that cannot even be read.
+// broken adds a script that cannot even be read: the same file as before if the
+// reason is.
 func (r *treeReader) broken(child, message string) {
-	r.files[strings.TrimSuffix(child, ".lua")] = r.unread(Problem{File: child, Message: message})
+	name, fault := strings.TrimSuffix(child, ".lua"), Problem{File: child, Message: message}
+	f := r.before[name]
+	if f == nil || f.program != nil || f.fault != fault {
+		f = unread(fault)
+	}
+	r.files[name] = f
 }
 
-// unread is the file that stands for one that cannot be read, the same one as before if
-// the reason is the same.
-func (r *treeReader) unread(fault Problem) *file {
-	if f := r.before[strings.TrimSuffix(fault.File, ".lua")]; f != nil && f.program == nil && f.fault == fault {
-		return f
-	}
+func unread(fault Problem) *file {
 	return &file{hash: sha256.Sum256([]byte("unread: " + fault.Message)), fault: fault}
 }
 
-// unreadableDir keeps the scripts that were in a directory, broken. One that
-// vanished is another matter.
+// unreadableDir is for a directory that cannot be read. One that vanished is another matter.
 func (r *treeReader) unreadableDir(name string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		if !r.last {
@@ -284,21 +287,26 @@ func (r *treeReader) unreadableDir(name string, err error) error {
 		return nil
 	}
 	fault := Problem{File: name + "/", Message: "cannot be read: " + reason(err)}
-	known := false
+	if !r.brokenDir(fault) {
+		r.problems = append(r.problems, fault)
+	}
+	return nil
+}
+
+// brokenDir keeps the scripts that were in a directory, broken. It is false if none were.
+func (r *treeReader) brokenDir(fault Problem) (known bool) {
+	inside := strings.TrimSuffix(fault.File, "/") + "/"
 	for script, f := range r.before {
-		if !strings.HasPrefix(script, name+"/") {
+		if !strings.HasPrefix(script, inside) {
 			continue
 		}
 		known = true
 		if f.program != nil || f.fault != fault {
-			f = &file{hash: sha256.Sum256([]byte("unread: " + fault.Message)), fault: fault}
+			f = unread(fault)
 		}
 		r.files[script] = f
 	}
-	if !known {
-		r.problems = append(r.problems, fault)
-	}
-	return nil
+	return known
 }
 
 // reason is an error without the operation and the path, which are said already.

@@ -92,6 +92,7 @@ func (l *Library) poll(ctx context.Context) {
 			return
 		case <-tick.C:
 			seen = l.lookAgain(ctx, seen)
+			l.looked()
 		}
 	}
 }
@@ -202,6 +203,8 @@ func (l *Library) watchEvents(ctx context.Context) error {
 			}
 			if more { // things may have happened in a new directory before it was watched
 				touch()
+			} else {
+				l.looked()
 			}
 		}
 	}

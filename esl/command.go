@@ -64,21 +64,25 @@ func (w *writer) fail(field, reason string) {
 // reload) instead of these lines: it does where both words are anywhere in them, in an argument
 // too, whatever the command (mod_event_socket.c, parse_command). Bodies are not looked at.
 func hijacked(lines []byte) bool {
-	if !namesEventSocket(lines) {
+	if !namesEventSocket(lines, bytes.IndexByte) {
 		return false
 	}
 	lower := bytes.ToLower(lines)
 	return bytes.Contains(lower, []byte("unload")) || bytes.Contains(lower, []byte("reload"))
 }
 
-func namesEventSocket[T string | []byte](s T) bool {
-	const module = "mod_event_socket"
-	for i := range len(s) - len(module) + 1 {
-		if s[i+3] == '_' && strings.EqualFold(string(s[i:i+len(module)]), module) {
+func namesEventSocket[T string | []byte](s T, index func(T, byte) int) bool {
+	const before, after = "mod", "_event_socket"
+	for {
+		i := index(s, '_')
+		if i < 0 || len(s)-i < len(after) {
+			return false
+		}
+		if i >= len(before) && strings.EqualFold(string(s[i-len(before):i+len(after)]), before+after) {
 			return true
 		}
+		s = s[i+1:]
 	}
-	return false
 }
 
 // breaksLine reports whether the switch would not read s to its end as one
@@ -499,7 +503,7 @@ func (c Execute) appendTo(w *writer) {
 	switch {
 	case strings.IndexByte(c.Arg, 0) >= 0:
 		w.fail("argument of "+c.App, "holds a NUL byte, where the switch would end it")
-	case strings.ContainsAny(c.Arg, "\r\n") || strings.HasPrefix(c.Arg, " ") || strings.HasPrefix(c.Arg, "ARRAY::") || namesEventSocket(c.Arg):
+	case strings.ContainsAny(c.Arg, "\r\n") || strings.HasPrefix(c.Arg, " ") || strings.HasPrefix(c.Arg, "ARRAY::") || namesEventSocket(c.Arg, strings.IndexByte):
 		w.raw("content-type: text/plain\n")
 		w.end(c.Arg)
 		return

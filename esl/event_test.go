@@ -154,11 +154,11 @@ func sameInEveryRun(name string) bool {
 	return true
 }
 
-// The same call was recorded in each of the formats, in plain with other commands after answer:
-// it tells the same headers, in the same order.
+// The same call, until it was answered, was recorded in each of the formats: it tells the same
+// headers, in the same order.
 func TestFormatsTellTheSame(t *testing.T) {
-	plain, inJSON, inXML := events(t, "basic_async_full")[1:5], events(t, "json_events")[1:], events(t, "xml_events")[1:]
-	inJSON, inXML = inJSON[:9], inXML[:9] // then the hangup, at another moment in each
+	plain, inJSON, inXML := events(t, "basic_async_full")[1:5], events(t, "json_events")[1:5], events(t, "xml_events")[1:5]
+
 	for _, pair := range []struct {
 		name string
 		a, b []*Event

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -27,7 +28,7 @@ const (
 	checkEvery  = 64   // instructions between two looks at the clock
 	chargeStep  = 24   // bytes that an instruction is held to allocate: a boxed number in a table
 	starved     = 10   // a script that hardly runs, as the machine is busy, gets so many times its time
-	minProgress = 5000 // instructions per millisecond under which it hardly runs
+	minProgress = 1000 // instructions per millisecond under which it hardly runs
 )
 
 // A budget is the context that a call's VM runs under. gopher-lua asks a context's Done
@@ -64,7 +65,8 @@ func newBudget(limits Limits, call *Call) *budget {
 // resume starts a new stretch of computing.
 func (b *budget) resume() {
 	b.steps, b.nextAt = 0, checkEvery
-	b.since = time.Time{} // set at the first look: most stretches end before it
+	b.since = time.Now()
+	b.checked = b.since
 }
 
 // stop makes the script end at its next instruction.
@@ -89,21 +91,19 @@ func (b *budget) check() <-chan struct{} {
 	b.nextAt = b.steps + checkEvery
 	b.charged += checkEvery * chargeStep
 	now := time.Now()
-	if b.since.IsZero() {
-		b.since, b.checked = now, now
-	}
 	slow := now.Sub(b.checked) > time.Millisecond // something large happened, or others ran
 	b.checked = now
 	if p := b.stopped.Load(); p != nil {
 		b.err = *p
-	} else if b.limits.CPU > 0 && now.Sub(b.since) > b.limits.CPU {
-		ms := uint64(now.Sub(b.since).Milliseconds()) + 1
-		if b.steps/ms >= minProgress || now.Sub(b.since) > starved*b.limits.CPU {
-			b.err = fmt.Errorf("%w: more than %v (limits.cpu)", ErrCPU, b.limits.CPU)
-		}
 	}
 	if b.err == nil && b.limits.Memory > 0 && (slow || b.charged > b.limits.Memory/2) {
 		b.measure()
+		b.checked = time.Now() // weighing is not the script's slowness
+	}
+	if took := now.Sub(b.since); b.err == nil && b.limits.CPU > 0 && took > b.limits.CPU {
+		if b.steps/uint64(took.Milliseconds()+1) >= minProgress || took > starved*b.limits.CPU {
+			b.err = fmt.Errorf("%w: more than %v (limits.cpu)", ErrCPU, b.limits.CPU)
+		}
 	}
 	if b.err != nil {
 		return closedChan
@@ -183,12 +183,13 @@ func (w *weigher) one(v lua.LValue) {
 	case lua.LNumber:
 		w.total += 8
 	case lua.LString:
-		// Equal strings often share their bytes; counting short ones each time is no loss.
-		if len(v) > 256 {
-			if w.seen[v] {
+		// The same bytes may be had under many names; for short ones it does not matter.
+		if len(v) > 64 {
+			bytes := unsafe.StringData(string(v))
+			if w.seen[bytes] {
 				return
 			}
-			w.seen[v] = true
+			w.seen[bytes] = true
 		}
 		w.total += 16 + len(v)
 	case *lua.LTable:

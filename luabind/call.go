@@ -216,10 +216,10 @@ func (c *Call) RunHangupHandlers(ctx context.Context, out Outcome) {
 		defer cancel()
 	}
 	c.ctx = ctx
-	c.budget.err = nil
 	c.budget.stopped.Store(nil)
 	defer context.AfterFunc(ctx, func() { c.budget.stop(errHangupTime) })()
 	for _, fn := range hooks {
+		c.budget.err = nil
 		if err := c.protect(fn, lua.LString(out.Cause)); err != nil {
 			se := newScriptError(err)
 			c.log.Error("error in a hangup handler", "error", se.Message, "at", se.At(), "traceback", se.Traceback)

@@ -151,13 +151,16 @@ func dial(ctx context.Context, config *engine.Config, script string, o dialOptio
 		return err
 	}
 	if clock != nil {
-		stop := clock.AutoAdvance()
+		stop := clock.AutoAdvance(2 * time.Millisecond)
 		defer stop()
 	}
 	schedule(sw, channel, presses, o.hangup)
 	go keyboard(in, channel)
 	outcome, err := channel.Wait(ctx)
 	if err != nil {
+		return err
+	}
+	if err := server.Shutdown(ctx); err != nil { // the hangup handlers may still run
 		return err
 	}
 	fmt.Fprintf(out, "the call is over: %s\n", outcome)
@@ -203,9 +206,9 @@ func parseLegs(list []string) ([]simulator.Endpoint, error) {
 	for _, text := range list {
 		target, how, ok := strings.Cut(text, "=")
 		behaviour, known := map[string]simulator.Behaviour{
-			"answered":  {Answer: 2 * time.Second, HangUp: 5 * time.Second},
-			"busy":      {Cause: "USER_BUSY"},
-			"no_answer": {NoAnswer: true},
+			"answered":  simulator.Answers(2*time.Second, 5*time.Second),
+			"busy":      simulator.Refuses("USER_BUSY", time.Second),
+			"no_answer": simulator.NoAnswer(),
 		}[how]
 		if !ok || !known {
 			return nil, fmt.Errorf("--leg %s: write TARGET=answered, TARGET=busy or TARGET=no_answer", text)
