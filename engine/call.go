@@ -205,11 +205,12 @@ func parseSocketData(channel *esl.Event) socketData {
 	text, _ := channel.Variable("current_application_data")
 	for i, word := range strings.Fields(text) {
 		name, value, named := strings.Cut(word, "=")
+		named = named && isName(name)
 		switch {
 		case i == 0, strings.EqualFold(word, "async"), strings.EqualFold(word, "full"):
 		case named && name == "script":
 			d.script = value
-		case named && name != "":
+		case named:
 			if d.args == nil {
 				d.args = make(map[string]string)
 			}
@@ -219,6 +220,18 @@ func parseSocketData(channel *esl.Event) socketData {
 		}
 	}
 	return d
+}
+
+// isName reports whether a word's part before = is a name; a dial string's [leg_timeout is
+// none.
+func isName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if c != '_' && c != '-' && c != '.' && (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // merge adds to the arguments in the dialplan those of the route. The dialplan's win: they

@@ -76,7 +76,7 @@ func TestRandomEdits(t *testing.T) {
 
 	stop := make(chan struct{})
 	var readers sync.WaitGroup
-	for range 4 {
+	for range 2 {
 		readers.Go(func() {
 			number := uint64(0)
 			for {

@@ -188,6 +188,39 @@ func TestLibraryStories(t *testing.T) {
 			write main 2 lib
 			reload 4
 			serves main@2 lib@3`},
+		{"a broken script with a past of its own is removed", `
+			write main 1
+			write menu 1 lib
+			write lib 1
+			load
+			break menu
+			write lib 2
+			reload 2
+			problem menu.lua:2: syntax error at the end of the file: something before is not closed; still serving generation 1
+			serves menu@1 lib@1
+			remove menu
+			reload 3
+			gone menu`},
+		{"a script that fits brings no old version of one that does not", `
+			write main 1
+			write lib 1
+			write b 1
+			write a 1 b
+			load
+			break a
+			write b 2 lib
+			reload 2
+			problem a.lua:2: syntax error at the end of the file: something before is not closed; still serving generation 1
+			serves a@1 b@1
+			serves b@2 lib@1
+			break b
+			write lib 2
+			reload 3
+			problem a.lua:2: syntax error at the end of the file: something before is not closed; still serving generation 1
+			problem b.lua:2: syntax error at the end of the file: something before is not closed; still serving generation 2
+			serves a@1 b@1
+			serves b@2 lib@1
+			serves lib@2`},
 		{"two scripts broken at different times each have their own past", `
 			write main 1
 			write a 1 lib

@@ -81,11 +81,11 @@ func (s *Snapshot) home(name string) (home, bool) {
 	if s == nil {
 		return home{}, false
 	}
-	if p, ok := s.Programs[name]; ok {
-		return home{p, s.Programs}, true
+	if k, ok := s.kept[name]; ok {
+		return k.home, true
 	}
-	k, ok := s.kept[name]
-	return k.home, ok
+	p, ok := s.Programs[name]
+	return home{p, s.Programs}, ok
 }
 
 // nearest is the served script that name is likely a slip of.
@@ -312,7 +312,7 @@ func (b *build) serve() {
 	for _, name := range names {
 		h, _ := b.prev.home(name)
 		k := kept{home: h, good: b.goodGeneration(name)}
-		if needs := needed(h); fits(needs, programs) {
+		if needs := needed(h); b.fits(needs) {
 			maps.Copy(programs, needs)
 			k.home, k.current = home{h.program, programs}, true
 		}
@@ -343,10 +343,18 @@ func needed(h home) map[string]*luabind.Program {
 	return needs
 }
 
-// fits reports whether no program of needs is another version of one in programs.
-func fits(needs, programs map[string]*luabind.Program) bool {
+// fits reports whether needs can join Programs: each is the version that is there, or the
+// last good one of a script that is not.
+func (b *build) fits(needs map[string]*luabind.Program) bool {
 	for name, p := range needs {
-		if q, ok := programs[name]; ok && q != p {
+		q, ok := b.next.Programs[name]
+		if !ok {
+			var h home
+			if h, ok = b.prev.home(name); ok {
+				q = h.program
+			}
+		}
+		if ok && q != p {
 			return false
 		}
 	}

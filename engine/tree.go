@@ -98,9 +98,6 @@ func (r *treeReader) read(path string) (err error) {
 // dir reads the directory called name below the root, opened as here, which
 // is really at the path real. Its parents are above.
 func (r *treeReader) dir(here *os.Root, name, real string, above []os.FileInfo) error {
-	if err := r.ctx.Err(); err != nil {
-		return err
-	}
 	if r.ndirs++; r.ndirs > maxDirs {
 		return fmt.Errorf("there are more than %d directories: do symbolic links lead in circles?", maxDirs)
 	}
@@ -194,6 +191,9 @@ func isScript(base string) bool {
 }
 
 func (r *treeReader) file(dir *os.Root, local, child string) error {
+	if err := r.ctx.Err(); err != nil {
+		return err
+	}
 	name := strings.TrimSuffix(child, ".lua")
 	if fault := nameFault(name); fault != "" || strings.HasSuffix(name, ".lua") {
 		if fault == "" {

@@ -210,6 +210,50 @@ func lines(problems []Problem) (out []string) {
 	return out
 }
 
+// Between the listing of a directory and the reading of its files, anything may happen. An
+// edit that moves a script is seen before or after, not half.
+func TestTreeChangesWhileItIsRead(t *testing.T) {
+	root := t.TempDir()
+	write(t, root, "a.lua", "return 1")
+	write(t, root, "b/x.lua", "return 1")
+	write(t, root, "c/y.lua", "return 1")
+	ctx := &contextWithHook{Context: t.Context(), hook: func() { // before a file is opened
+		rename(t, root+"/a.lua", root+"/moved.lua")
+		rename(t, root+"/c", root+"/aa")
+	}}
+	tr, err := readTree(ctx, root, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := slices.Sorted(maps.Keys(tr.files)); !slices.Equal(got, []string{"aa/y", "b/x", "moved"}) {
+		t.Errorf("read %q", got)
+	}
+
+	// What vanishes again and again is gone.
+	again := &contextWithHook{Context: t.Context()}
+	again.hook = func() {
+		os.Remove(root + "/moved.lua")
+		again.hook = func() { write(t, root, "moved.lua", "return 1"); again.hook = nil }
+	}
+	if tr, err = readTree(again, root, nil); err != nil || tr.files["b/x"] == nil {
+		t.Errorf("%v %v", tr, err)
+	}
+}
+
+// contextWithHook calls its hook once each time it is set, when someone asks whether the context is done.
+type contextWithHook struct {
+	context.Context
+	hook func()
+}
+
+func (c *contextWithHook) Err() error {
+	if hook := c.hook; hook != nil {
+		c.hook = nil
+		hook()
+	}
+	return c.Context.Err()
+}
+
 // A directory that is a link which leads nowhere for a moment takes nothing away.
 func TestTreeDanglingDirectory(t *testing.T) {
 	l, dir := newLibrary(t, "", map[string]string{"main.lua": source(1), "store/a.lua": source(1)}, nil)

@@ -34,24 +34,6 @@ func startWatch(t *testing.T, l *Library) {
 	})
 }
 
-// awaitSnapshot waits for a snapshot.
-func awaitSnapshot(t *testing.T, l *Library, what string, ok func(*Snapshot) bool) {
-	t.Helper()
-	limit := time.After(20 * time.Second)
-	for {
-		changed := l.Changed()
-		if ok(l.Snapshot()) {
-			return
-		}
-		select {
-		case <-changed:
-		case <-limit:
-			s := l.Snapshot()
-			t.Fatalf("%s: still generation %d with %v, problems %v", what, s.Number, s.Names(), s.Problems)
-		}
-	}
-}
-
 func serves(want ...string) func(*Snapshot) bool {
 	return func(s *Snapshot) bool {
 		return !slices.ContainsFunc(want, func(w string) bool {
@@ -186,17 +168,74 @@ func TestWatchChanges(t *testing.T) {
 			if eventless(dir) != "" {
 				t.Skip("no events here")
 			}
-			looked := make(chan struct{})
-			var once sync.Once
-			l.looked = func() { once.Do(func() { close(looked) }) }
-			startWatch(t, l)
-			<-looked
+			change := watchRealFiles(t, l)
 			for i, s := range steps {
-				s.do(t, dir)
-				awaitSnapshot(t, l, fmt.Sprintf("step %d", i+1), s.want)
+				change(fmt.Sprintf("step %d", i+1), func() { s.do(t, dir) }, s.want)
 			}
 		})
 	}
+}
+
+// watchRealFiles starts to watch. The function that it returns makes a change and waits
+// until the library has what is wanted and the watcher has nothing more to look at.
+func watchRealFiles(t *testing.T, l *Library) (change func(what string, do func(), want func(*Snapshot) bool)) {
+	if eventless(l.start.Scripts.Root) != "" {
+		t.Skip("no events here")
+	}
+	looked := make(chan struct{}, 1)
+	l.looked = func() {
+		select {
+		case looked <- struct{}{}:
+		default:
+		}
+	}
+	startWatch(t, l)
+	<-looked
+	return func(what string, do func(), want func(*Snapshot) bool) {
+		t.Helper()
+		select {
+		case <-looked:
+		default:
+		}
+		do()
+		limit := time.After(20 * time.Second)
+		for {
+			select {
+			case <-looked:
+				if want(l.Snapshot()) {
+					return
+				}
+			case <-limit:
+				s := l.Snapshot()
+				t.Fatalf("%s: still generation %d with %v, problems %v", what, s.Number, s.Names(), s.Problems)
+			}
+		}
+	}
+}
+
+// The root and the configuration may be far from each other.
+func TestWatchRootElsewhere(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "srv/flows/scripts/main.lua", source(1))
+	c, err := LoadConfig(write(t, dir, "etc/config.toml", "scripts.root = \"../srv/flows/scripts\""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := NewLibrary(t.Context(), c, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := watchRealFiles(t, l)
+	change("another root", func() {
+		write(t, dir, "srv/flows/new/main.lua", source(2))
+		rename(t, dir+"/srv/flows/scripts", dir+"/srv/flows/old")
+		rename(t, dir+"/srv/flows/new", dir+"/srv/flows/scripts")
+	}, serves("main@2"))
+	change("no root", func() { rename(t, dir+"/srv/flows", dir+"/srv/away") }, func(s *Snapshot) bool { return len(s.Problems) > 0 })
+	change("the root is back", func() { write(t, dir, "srv/flows/scripts/main.lua", source(3)) }, func(s *Snapshot) bool {
+		return len(s.Problems) == 0 && serves("main@3")(s)
+	})
+	change("an edit", func() { write(t, dir, "srv/flows/scripts/main.lua", source(4)) }, serves("main@4"))
 }
 
 func maxCalls(n int) func(*Snapshot) bool {

@@ -87,7 +87,9 @@ func namesEventSocket[T string | []byte](s T, index func(T, byte) int) bool {
 
 // breaksLine reports whether the switch would not read s to its end as one
 // line. It reads C strings, so a NUL ends one too.
-func breaksLine(s string) bool { return strings.ContainsAny(s, "\r\n\x00") }
+func breaksLine(s string) bool {
+	return strings.IndexByte(s, '\n') >= 0 || strings.IndexByte(s, '\r') >= 0 || strings.IndexByte(s, 0) >= 0
+}
 
 func (w *writer) text(field, s string) {
 	if breaksLine(s) {
@@ -100,7 +102,7 @@ func (w *writer) text(field, s string) {
 func (w *writer) word(field, s string) {
 	if s == "" {
 		w.fail(field, "is empty")
-	} else if strings.ContainsAny(s, " \t") {
+	} else if strings.IndexByte(s, ' ') >= 0 || strings.IndexByte(s, '\t') >= 0 {
 		w.fail(field, "holds a space")
 	}
 	w.text(field, s)
@@ -503,7 +505,7 @@ func (c Execute) appendTo(w *writer) {
 	switch {
 	case strings.IndexByte(c.Arg, 0) >= 0:
 		w.fail("argument of "+c.App, "holds a NUL byte, where the switch would end it")
-	case strings.ContainsAny(c.Arg, "\r\n") || strings.HasPrefix(c.Arg, " ") || strings.HasPrefix(c.Arg, "ARRAY::") || namesEventSocket(c.Arg, strings.IndexByte):
+	case breaksLine(c.Arg) || strings.HasPrefix(c.Arg, " ") || strings.HasPrefix(c.Arg, "ARRAY::") || namesEventSocket(c.Arg, strings.IndexByte):
 		w.raw("content-type: text/plain\n")
 		w.end(c.Arg)
 		return

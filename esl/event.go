@@ -57,7 +57,7 @@ func (e *Event) Lookup(name string) (string, bool) { return e.lookup("", name) }
 func (e *Event) Variable(name string) (string, bool) { return e.lookup("variable_", name) }
 
 func (e *Event) lookup(prefix, name string) (string, bool) {
-	if name == "" || strings.ContainsAny(name, ":\n") {
+	if name == "" || strings.IndexByte(name, ':') >= 0 || strings.IndexByte(name, '\n') >= 0 {
 		return "", false
 	}
 	for at := 0; ; {

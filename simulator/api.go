@@ -5,6 +5,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"callisto/esl"
 )
 
 // An apiCall is the execution of an API function.
@@ -102,7 +104,8 @@ func init() {
 		"user_exists":       func(*Switch, *apiCall) string { return "true" },
 		"regex":             apiRegex,
 		"cond":              apiCond,
-		"url_encode":        func(_ *Switch, call *apiCall) string { return call.args },
+		"url_encode":        func(_ *Switch, call *apiCall) string { return string(esl.AppendEscaped(nil, call.args)) },
+		"url_decode":        func(_ *Switch, call *apiCall) string { return unescape(call.args) },
 		"uuid_exists":       func(s *Switch, call *apiCall) string { return fmt.Sprint(s.channels[call.args] != nil) },
 		"uuid_getvar":       apiGetVar,
 		"uuid_setvar":       apiSetVar,
@@ -112,7 +115,7 @@ func init() {
 		"uuid_break":        onChannel(2, apiBreak),
 		"uuid_answer":       onChannel(1, func(s *Switch, c *Channel, a []string) string { c.cast("answer::"); return okReply }),
 		"uuid_pre_answer":   onChannel(1, func(s *Switch, c *Channel, a []string) string { c.cast("pre_answer::"); return okReply }),
-		"uuid_park":         onChannel(1, func(s *Switch, c *Channel, a []string) string { return okReply }),
+		"uuid_park":         onChannel(1, apiPark),
 		"uuid_transfer":     onChannel(5, apiTransfer),
 		"uuid_hold":         apiHold,
 		"uuid_broadcast":    apiBroadcast,
@@ -334,6 +337,11 @@ func apiBreak(s *Switch, c *Channel, a []string) string {
 	if b := c.partner; b != nil && strings.Contains(a[1], "both") {
 		b.interrupt(strings.Contains(a[1], "all"))
 	}
+	return okReply
+}
+
+func apiPark(s *Switch, c *Channel, a []string) string {
+	c.leaveTo(&transfer{destination: "park", dialplan: "inline", actions: []Action{{"park", ""}}})
 	return okReply
 }
 

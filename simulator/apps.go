@@ -100,15 +100,11 @@ func init() {
 
 	// Other legs.
 	define(!media, !zombie, appBridge, "bridge")
-	define(!media, !zombie, appBridge, "att_xfer intercept pickup")
 	define(media, !zombie, func(c *Channel, data string) { c.queueUp("callcenter/"+data, "cc") }, "callcenter")
 	define(media, !zombie, func(c *Channel, data string) { c.queueUp("fifo/"+data, "fifo") }, "fifo")
 	define(media, !zombie, appConference, "conference")
 	define(media, !zombie, appVoicemail, "voicemail")
-	define(media, !zombie, appNothing, "ivr page")
-	for _, name := range [...]string{"att_xfer", "intercept", "pickup", "page"} {
-		applications[name].run = appNothing
-	}
+	define(media, !zombie, appNothing, "att_xfer intercept pickup page ivr")
 }
 
 // appNothing completes at once.

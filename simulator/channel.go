@@ -152,15 +152,14 @@ type Channel struct {
 
 // A profile is what the switch calls a caller profile.
 type profile struct {
-	direction, logical       string
-	username, dialplan       string
-	callerName, callerNumber string
-	origName, origNumber     string
-	calleeName, calleeNumber string
-	networkAddr, ani         string
-	destination, uuid        string
-	source, transferSource   string
-	context, rdnis, channel  string
+	direction, logical          string
+	username, dialplan          string
+	callerName, callerNumber    string
+	origName, origNumber        string
+	calleeName, calleeNumber    string
+	networkAddr, ani            string
+	destination, transferSource string
+	context, rdnis              string
 }
 
 type times struct {

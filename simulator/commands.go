@@ -291,10 +291,8 @@ func (l *listener) divertEvents(word string) string {
 	case word == "":
 		return "-ERR missing value."
 	case strings.EqualFold(word, "on"):
-		l.divert = true
-		return "+OK events diverted"
+		return "+OK events diverted" // there are none of that kind here
 	}
-	l.divert = false
 	return "+OK events not diverted"
 }
 

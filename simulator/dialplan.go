@@ -456,7 +456,7 @@ func (c *Channel) parked(stay func() bool) {
 // follow is a channel under synchronous control: the socket itself performs
 // what it is told, one thing after another.
 func (c *Channel) follow(l *listener) {
-	for l.running && !c.dropped && !c.s.closed && (c.ready() || l.lingers || l.lingering) {
+	for l.running && !c.dropped && !c.s.closed && c.transfer == nil && !c.reset && (c.cause == "" || l.lingers) {
 		if len(c.queue) > 0 && c.queue[0].from == l {
 			m := c.queue[0]
 			c.queue = c.queue[1:]

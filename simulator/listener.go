@@ -17,6 +17,8 @@ const (
 	xmlFormat   format = "xml"
 )
 
+var contentTypes = map[format]string{plainFormat: "text/event-plain", jsonFormat: "text/event-json", xmlFormat: "text/event-xml"}
+
 const (
 	pollInterval   = 20 * time.Millisecond // how long the socket sleeps between two looks at its events
 	maxQueued      = 100000                // events waiting for a reader who does not read
@@ -48,7 +50,6 @@ type listener struct {
 	finishing bool // the connection closes once everything is written
 	killed    bool // closed without a word
 	resume    bool
-	divert    bool
 
 	on      bool // LFLAG_EVENTS
 	mine    bool // myevents
@@ -66,7 +67,6 @@ type listener struct {
 	lingering bool
 
 	out     []byte // frames that may be written
-	spare   []byte
 	held    []byte // frames of events that wait for the socket's next look
 	looks   time.Time
 	looking bool
@@ -170,7 +170,10 @@ func (l *listener) offer(e *event) {
 		s.plain = appendPlain(s.plain[:0], e)
 	}
 	l.queued++
-	l.held = appendFrame(l.held, "text/event-"+string(l.format), s.plain)
+	if l.held == nil {
+		l.held = s.borrow()
+	}
+	l.held = appendFrame(l.held, contentTypes[l.format], s.plain)
 	if l.busy {
 		return // the reply comes first, and looks then
 	}
@@ -222,11 +225,17 @@ func (l *listener) passes(e *event) bool {
 
 // look is the socket's look at its events: they go out.
 func (l *listener) look() {
-	if len(l.held) > 0 && !l.killed {
-		l.out = append(l.out, l.held...)
-		l.held = l.held[:0]
-		l.flush()
+	if len(l.held) == 0 || l.killed {
+		return
 	}
+	if len(l.out) == 0 {
+		l.out, l.held = l.held, l.out
+	} else {
+		l.out = append(l.out, l.held...)
+	}
+	l.s.giveBack(l.held)
+	l.held = nil
+	l.flush()
 }
 
 // logLine sends a line of the switch's log.
@@ -239,6 +248,9 @@ func (l *listener) logLine(level int, file, function string, number int, user, t
 
 // reply answers a command, and looks.
 func (l *listener) reply(text string) {
+	if l.out == nil {
+		l.out = l.s.borrow()
+	}
 	l.out = appendReply(l.out, text)
 	l.answered()
 }
@@ -264,21 +276,19 @@ func (l *listener) write() {
 	defer s.mu.Unlock()
 	for len(l.out) > 0 && !l.mute && !l.killed {
 		data := l.out
-		l.out, l.spare = l.spare[:0], nil
-		l.queued = 0
+		l.out, l.queued = nil, 0
+		n := len(data)
 		if l.cut {
-			data = data[:len(data)/2]
+			n /= 2
 			l.killed = true
 		}
 		s.mu.Unlock()
-		_, err := l.conn.Write(data)
+		_, err := l.conn.Write(data[:n])
 		s.mu.Lock()
 		if err != nil {
 			l.killed = true
 		}
-		if cap(data) <= 64<<10 {
-			l.spare = data[:0]
-		}
+		s.giveBack(data)
 	}
 	l.writing = false
 	if l.killed || l.finishing && len(l.out) == 0 && !l.mute {

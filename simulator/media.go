@@ -13,7 +13,7 @@ const (
 	interrupted               // uuid_break
 	keyed                     // a digit ended it
 	left                      // hung up, transferred or taken away
-	poked                     // something about what plays was changed
+	poked                     // something about what plays is to be changed
 )
 
 const frame = 20 * time.Millisecond
@@ -42,8 +42,7 @@ func (c *Channel) idle(d time.Duration, onDigit func(key byte) (goOn bool)) (end
 			c.toTick()
 			c.loose = false
 			return interrupted, played
-		case c.playing != nil && c.playing.poked:
-			c.playing.poked = false
+		case c.playing != nil && len(c.playing.changes) > 0:
 			return poked, played
 		case len(c.queue) > 0 && c.locks == 0:
 			c.toTick()
@@ -81,8 +80,8 @@ type playing struct {
 	length   time.Duration // negative: without end
 	position time.Duration
 	paused   bool
-	poked    bool
 	stop     bool
+	changes  []func() // of the position and the rest, to be made when it is known how far it has got
 }
 
 // sound finds out how long a file or stream plays; negative is for ever.
@@ -167,8 +166,7 @@ const (
 // play plays a file or stream; onDigit as for idle. "file@@8000" starts at that sample.
 func (c *Channel) play(path string, onDigit func(byte) bool) playResult {
 	file, start, _ := strings.Cut(path, "@@")
-	vars, file, _ := takeBrackets(file, '{', '}', ',')
-	_ = vars // such as {loops=10}: not needed to know its length
+	_, file, _ = takeBrackets(file, '{', '}', ',') // such as {loops=10}
 	length, ok := c.sound(file)
 	if !c.ready() {
 		return playFailed
@@ -195,6 +193,10 @@ loop:
 		if !p.paused {
 			p.position += played
 		}
+		for _, change := range p.changes {
+			change()
+		}
+		p.changes = nil
 		switch end {
 		case finished, interrupted:
 			break loop
@@ -252,27 +254,28 @@ func (c *Channel) control(command string) bool {
 		return false
 	}
 	verb, arg, _ := strings.Cut(command, ":")
-	switch strings.ToLower(verb) {
-	case "pause":
-		p.paused = !p.paused
-	case "stop":
-		p.stop = true
-	case "restart":
-		p.position = 0
-	case "seek":
-		to := time.Duration(atoi(strings.TrimLeft(arg, "+-"))) * time.Millisecond
-		switch {
-		case strings.HasPrefix(arg, "+"):
-			to = p.position + to
-		case strings.HasPrefix(arg, "-"):
-			to = p.position - to
+	offset := time.Duration(atoi(strings.TrimLeft(arg, "+-"))) * time.Millisecond
+	p.changes = append(p.changes, func() {
+		switch strings.ToLower(verb) {
+		case "pause":
+			p.paused = !p.paused
+		case "stop":
+			p.stop = true
+		case "restart":
+			p.position = 0
+		case "seek":
+			switch {
+			case strings.HasPrefix(arg, "+"):
+				offset = p.position + offset
+			case strings.HasPrefix(arg, "-"):
+				offset = p.position - offset
+			}
+			p.position = max(offset, 0)
+			if p.length >= 0 {
+				p.position = min(p.position, p.length)
+			}
 		}
-		p.position = max(to, 0)
-		if p.length >= 0 {
-			p.position = min(p.position, p.length)
-		}
-	}
-	p.poked = true
+	})
 	c.wake()
 	return true
 }
@@ -359,10 +362,7 @@ func appSleep(c *Channel, data string) {
 // speak lets the switch say something.
 func (c *Channel) speak(app, text string) {
 	c.s.note(c, Said, app, text)
-	p := &playing{length: speechLength(text)}
-	c.playing = p
-	c.idle(p.length, c.terminator())
-	c.playing = nil
+	c.idle(speechLength(text), c.terminator())
 }
 
 func appSpeak(c *Channel, data string) {

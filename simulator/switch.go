@@ -101,6 +101,7 @@ type Switch struct {
 	stamp    dateStamp
 	scratch  []byte
 	plain    []byte
+	free     [][]byte     // buffers of connections that have nothing to send
 	history  []Occurrence // what had no channel
 	notices  []Occurrence
 	noticed  *sync.Cond
@@ -255,6 +256,23 @@ func (s *Switch) unlocked(f func()) {
 	s.mu.Unlock()
 	defer s.mu.Lock()
 	f()
+}
+
+// borrow returns an empty buffer. A connection has one only while there is
+// something to send: thousands of calls that are held need none.
+func (s *Switch) borrow() []byte {
+	if n := len(s.free); n > 0 {
+		b := s.free[n-1]
+		s.free = s.free[:n-1]
+		return b
+	}
+	return make([]byte, 0, 4<<10)
+}
+
+func (s *Switch) giveBack(b []byte) {
+	if b != nil && cap(b) <= 64<<10 && len(s.free) < 64 {
+		s.free = append(s.free, b[:0])
+	}
 }
 
 // A task is a goroutine that waits for something to change under the switch's

@@ -1,0 +1,5 @@
+call:on("hangup", function(cause) log.info("hook", { cause = cause }) end)
+call:answer()
+log.info("heard", { reason = select(2, call:playback("silence_stream://200")) })
+log.info("api", { error = select(2, pcall(function() call:api("status") end)) })
+call:hangup("USER_BUSY")

@@ -1,0 +1,5 @@
+call:on("hangup", function(cause) log.info("hook", { cause = cause }) end)
+call:answer()
+call:set("greeting", "hello")
+log.info("heard", { reason = select(2, call:playback("silence_stream://300")), greeting = call:get("greeting") })
+call:hangup("USER_BUSY")

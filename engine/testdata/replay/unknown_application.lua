@@ -1,0 +1,3 @@
+call:answer()
+call:execute("nosuchapp", "x")
+log.info("never logged")
