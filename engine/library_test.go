@@ -560,6 +560,9 @@ func TestLibraryStories(t *testing.T) {
 					if got := l.Snapshot().Restart; !slices.Equal(got, f[1:]) {
 						t.Errorf("%s: got %s", line, got)
 					}
+					if got := l.Snapshot().Config; got.Server.Listen != l.start.Server.Listen || len(got.NeedsRestart(l.start)) > 0 {
+						t.Errorf("%s: and yet in effect are %s", line, got.NeedsRestart(l.start))
+					}
 				default:
 					t.Fatalf("what is %q?", line)
 				}

@@ -306,9 +306,7 @@ func (b *build) serve() {
 	for name := range b.deleted {
 		names = append(names, name)
 	}
-	slices.SortFunc(names, func(x, y string) int { // the latest first: they fit best
-		return cmp.Or(cmp.Compare(b.goodGeneration(y), b.goodGeneration(x)), cmp.Compare(x, y))
-	})
+	slices.Sort(names) // where two exclude each other, it is always the same that fits
 	for _, name := range names {
 		h, _ := b.prev.home(name)
 		k := kept{home: h, good: b.goodGeneration(name)}

@@ -217,16 +217,21 @@ func TestTreeChangesWhileItIsRead(t *testing.T) {
 	write(t, root, "a.lua", "return 1")
 	write(t, root, "b/x.lua", "return 1")
 	write(t, root, "c/y.lua", "return 1")
-	ctx := &contextWithHook{Context: t.Context(), hook: func() { // before a file is opened
-		rename(t, root+"/a.lua", root+"/moved.lua")
-		rename(t, root+"/c", root+"/aa")
-	}}
-	tr, err := readTree(ctx, root, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := slices.Sorted(maps.Keys(tr.files)); !slices.Equal(got, []string{"aa/y", "b/x", "moved"}) {
-		t.Errorf("read %q", got)
+	for _, tt := range []struct {
+		from, to string
+		want     []string
+	}{
+		{"/a.lua", "/moved.lua", []string{"b/x", "c/y", "moved"}},
+		{"/c", "/aa", []string{"aa/y", "b/x", "moved"}},
+	} {
+		ctx := &contextWithHook{Context: t.Context(), hook: func() { rename(t, root+tt.from, root+tt.to) }}
+		tr, err := readTree(ctx, root, nil) // which asks the context before it opens a file
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Sorted(maps.Keys(tr.files)); !slices.Equal(got, tt.want) {
+			t.Errorf("%s became %s: read %q", tt.from, tt.to, got)
+		}
 	}
 
 	// What vanishes again and again is gone.
@@ -235,7 +240,7 @@ func TestTreeChangesWhileItIsRead(t *testing.T) {
 		os.Remove(root + "/moved.lua")
 		again.hook = func() { write(t, root, "moved.lua", "return 1"); again.hook = nil }
 	}
-	if tr, err = readTree(again, root, nil); err != nil || tr.files["b/x"] == nil {
+	if tr, err := readTree(again, root, nil); err != nil || tr.files["b/x"] == nil {
 		t.Errorf("%v %v", tr, err)
 	}
 }

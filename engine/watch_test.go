@@ -247,6 +247,7 @@ type fakeWatcher struct {
 	events chan fsnotify.Event
 	errors chan error
 	addErr error
+	onAdd  func(dir string)
 
 	mu   sync.Mutex
 	dirs []string
@@ -261,6 +262,9 @@ func (w *fakeWatcher) Add(dir string) error {
 	defer w.mu.Unlock()
 	if w.addErr != nil {
 		return w.addErr
+	}
+	if w.onAdd != nil {
+		w.onAdd(dir)
 	}
 	w.dirs = append(w.dirs, dir)
 	return nil
@@ -389,6 +393,65 @@ func TestWatchOverflow(t *testing.T) {
 			t.Errorf("after another error: %s", log)
 		}
 	})
+}
+
+// What is written to a new directory before it is watched has no event.
+func TestWatchLooksAgainAtNewDirectories(t *testing.T) {
+	inBubble(t, "", func(t *testing.T, l *Library, w *fakeWatcher, dir string, _ *bytes.Buffer) {
+		startWatch(t, l)
+		synctest.Wait()
+		if err := os.Mkdir(filepath.Join(dir, "scripts/new"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		w.mu.Lock()
+		w.onAdd = func(string) { write(t, dir, "scripts/new/x.lua", source(1)) }
+		w.mu.Unlock()
+		w.events <- fsnotify.Event{Name: filepath.Join(dir, "scripts/new"), Op: fsnotify.Create}
+		time.Sleep(3 * quietTime)
+		synctest.Wait()
+		if !serves("new/x@1")(l.Snapshot()) {
+			t.Error("nobody looked again")
+		}
+	})
+}
+
+// A watch stays with the directory it was made for, and goes when that goes.
+func TestWatchList(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	mkdir := func(path string) {
+		if err := os.Mkdir(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mkdir(a)
+	mkdir(b)
+	w := newFakeWatcher()
+	var added []string
+	w.onAdd = func(dir string) { added = append(added, filepath.Base(dir)) }
+	wl := &watchList{w: w, infos: map[string]os.FileInfo{}}
+	step := func(what string, want ...string) {
+		t.Helper()
+		added = nil
+		more, err := wl.follow([]string{a, b})
+		if err != nil || !slices.Equal(added, want) || more != (len(want) > 0) {
+			t.Errorf("%s: added %q, more %v, error %v; want %q", what, added, more, err, want)
+		}
+	}
+	step("at first", "a", "b")
+	step("nothing new")
+	_ = w.Remove(a) // as the system does when a directory is removed
+	step("a watch is lost", "a")
+	rename(t, b, filepath.Join(dir, "old"))
+	mkdir(b)
+	step("another directory has the name", "b")
+	if got := w.WatchList(); len(got) != 2 {
+		t.Errorf("watched: %q", got)
+	}
+	os.Remove(b)
+	step("a directory is gone")
+	mkdir(b)
+	step("and back", "b")
 }
 
 // A filesystem may take watches and send nothing.
