@@ -82,13 +82,15 @@ type Conn struct {
 	goneFn func()
 
 	// The event goroutine's.
-	channel *Event // the reply to connect
-	uuid    string // of the outbound socket's channel
-	async   bool
-	full    bool
-	hungup  *HangupError // the hangup, once the events have come to it
-	latest  *Event       // the newest event of the channel that was read
-	running []*Execution // those waited for
+	channel  *Event // the reply to connect
+	uuid     string // of the outbound socket's channel
+	uuidLine string // the header that says so
+	uuidAt   int    // where it stood last
+	async    bool
+	full     bool
+	hungup   *HangupError // the hangup, once the events have come to it
+	latest   *Event       // the newest event of the channel that was read
+	running  []*Execution // those waited for
 
 	// The reading goroutine's.
 	talked bool         // something of the event socket has come
@@ -443,6 +445,7 @@ func (c *Conn) Connect(ctx context.Context) (*Event, error) {
 		return nil, protocolError("the reply to connect describes no channel: %q", clip(r.Text))
 	}
 	c.channel, c.latest, c.uuid = channel, channel, uuid
+	c.uuidLine = "\nUnique-ID: " + uuid + "\n"
 	c.async = channel.Get("Socket-Mode") == "async"
 	c.full = channel.Get("Control") == "full"
 	return channel, nil
@@ -518,7 +521,7 @@ func (c *Conn) Next(ctx context.Context) (*Event, error) {
 // note keeps what an event says of the channel and of what runs on it.
 func (c *Conn) note(e *Event) {
 	name := e.Name()
-	if c.uuid != "" && name != "" && name != "BACKGROUND_JOB" && e.UUID() == c.uuid {
+	if name != "" && name != "BACKGROUND_JOB" && c.isOurs(e) {
 		c.latest = e
 	}
 	c.hungup = newer(c.hungup, c.hangup(e, c.uuid))
@@ -537,6 +540,23 @@ func (c *Conn) note(e *Event) {
 			x.began, _ = strconv.ParseInt(e.Get("Event-Date-Timestamp"), 10, 64)
 		}
 	}
+}
+
+// isOurs reports whether an event is of the connection's own channel. In all its events the
+// UUID stands at about the same place.
+func (c *Conn) isOurs(e *Event) bool {
+	if c.uuid == "" {
+		return false
+	}
+	if c.uuidAt < len(e.head) && strings.HasPrefix(e.head[c.uuidAt:], c.uuidLine) {
+		return true
+	}
+	at := strings.Index(e.head, c.uuidLine)
+	if at < 0 {
+		return false
+	}
+	c.uuidAt = at
+	return true
 }
 
 // execution is the one of ours that an event is about, or nil: the socket

@@ -60,27 +60,44 @@ func (e *Event) lookup(prefix, name string) (string, bool) {
 	if name == "" || strings.IndexByte(name, ':') >= 0 || strings.IndexByte(name, '\n') >= 0 {
 		return "", false
 	}
-	for at := 0; ; {
+	// What an event tells of an application stands at its end, behind some hundred others.
+	if i := len(e.head) - 600; i > 0 && strings.HasPrefix(name, "Application") && prefix == "" {
+		if at := e.find(i, prefix, name); at >= 0 {
+			return e.value(at), true
+		}
+	}
+	if at := e.find(0, prefix, name); at >= 0 {
+		return e.value(at), true
+	}
+	n := len(prefix) + len(name)
+	for at := 0; at+n < len(e.head); {
+		line := e.head[at:]
+		if line[n] == ':' && strings.EqualFold(line[:len(prefix)], prefix) && strings.EqualFold(line[len(prefix):n], name) {
+			return e.value(at + n + 1), true
+		}
+		end := strings.IndexByte(line, '\n')
+		if end < 0 {
+			break
+		}
+		at += end + 1
+	}
+	return "", false
+}
+
+// find is where the value of a header starts, looking from an offset on, or -1.
+func (e *Event) find(from int, prefix, name string) int {
+	for at := from; ; {
 		i := strings.Index(e.head[at:], name)
 		if i < 0 {
-			break
+			return -1
 		}
 		i += at
 		at = i + 1
-		end := i + len(name)
-		start := i - len(prefix)
-		if start < 0 || e.head[start:i] != prefix || start > 0 && e.head[start-1] != '\n' ||
-			end >= len(e.head) || e.head[end] != ':' {
-			continue
-		}
-		return e.value(end + 1), true
-	}
-	for line, value := range e.lines() {
-		if len(line) == len(prefix)+len(name) && strings.EqualFold(line[:len(prefix)], prefix) && strings.EqualFold(line[len(prefix):], name) {
-			return e.value(value), true
+		start, end := i-len(prefix), i+len(name)
+		if start >= 0 && e.head[start:i] == prefix && (start == 0 || e.head[start-1] == '\n') && end < len(e.head) && e.head[end] == ':' {
+			return end + 1
 		}
 	}
-	return "", false
 }
 
 // All are the headers in their order, values decoded.

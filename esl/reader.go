@@ -61,7 +61,7 @@ func (k Kind) String() string {
 // promised.
 type Message struct {
 	Kind Kind
-	Head []byte // the header lines, without the blank line; valid until the next call of Next; nil for EventPlain
+	Head []byte // the header lines, without the blank line; not to be changed, and valid until the next call of Next; nil for EventPlain
 	Body string
 }
 
@@ -110,6 +110,9 @@ func (r *Reader) begun() uint64 {
 // between messages and io.ErrUnexpectedEOF inside one; a *ProtocolError where
 // the stream cannot be the event socket's; else the source's error.
 func (r *Reader) Next() (Message, error) {
+	if m, n, ok := r.common(); ok {
+		return r.withBody(m, n)
+	}
 	head, err := r.header()
 	if err != nil {
 		return Message{}, err
@@ -134,17 +137,65 @@ func (r *Reader) Next() (Message, error) {
 	if m.Kind == EventPlain {
 		m.Head = nil // it says nothing further
 	}
-	if n > 0 {
-		// What is still to be read of the body overwrites the buffer that head lies in.
-		if n > r.w-r.r && m.Kind != EventPlain {
-			m.Head = bytes.Clone(head)
-		}
-		if m.Body, err = r.body(n); err != nil {
-			return Message{}, err
-		}
+	return r.withBody(m, n)
+}
+
+// withBody completes a message with the n bytes that follow.
+func (r *Reader) withBody(m Message, n int) (Message, error) {
+	if n == 0 {
+		return m, nil
+	}
+	// What is still to be read of the body overwrites the buffer that head lies in.
+	if n > r.w-r.r {
+		m.Head = bytes.Clone(m.Head)
+	}
+	var err error
+	if m.Body, err = r.body(n); err != nil {
+		return Message{}, err
 	}
 	return m, nil
 }
+
+func (r *Reader) maxBody() int {
+	if r.MaxBody > 0 {
+		return r.MaxBody
+	}
+	return DefaultMaxBody
+}
+
+// The two messages that make up nearly all of a call, as the switch writes them.
+var (
+	acceptedReply = []byte("Content-Type: command/reply\nReply-Text: +OK\n\n")
+	eventLength   = []byte("Content-Length: ")
+	eventType     = []byte("\nContent-Type: text/event-plain\n\n")
+)
+
+// common takes the header of one of them, if it is next and whole, without looking for its lines.
+// It returns the length of the body that follows.
+func (r *Reader) common() (m Message, length int, ok bool) {
+	pending := r.buf[r.r:r.w]
+	if bytes.HasPrefix(pending, acceptedReply) {
+		r.r += len(acceptedReply)
+		r.frames++
+		return Message{Kind: CommandReply, Head: acceptedReply[:len(acceptedReply)-2]}, 0, true
+	}
+	rest, ok := bytes.CutPrefix(pending, eventLength)
+	if !ok {
+		return m, 0, false
+	}
+	digits := 0
+	for ; digits < len(rest) && digits < 7 && isDigit(rest[digits]); digits++ {
+		length = length*10 + int(rest[digits]-'0')
+	}
+	if digits == 0 || length > r.maxBody() || !bytes.HasPrefix(rest[digits:], eventType) {
+		return m, 0, false
+	}
+	r.r += len(eventLength) + digits + len(eventType)
+	r.frames++
+	return Message{Kind: EventPlain}, length, true
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 func (r *Reader) bodyLength(s string) (int, error) {
 	for i := range len(s) {
@@ -152,10 +203,7 @@ func (r *Reader) bodyLength(s string) (int, error) {
 			return 0, protocolError("Content-Length is %q, not a number of bytes", clip(s))
 		}
 	}
-	limit := r.MaxBody
-	if limit <= 0 {
-		limit = DefaultMaxBody
-	}
+	limit := r.maxBody()
 	n, err := strconv.Atoi(s)
 	switch {
 	case errors.Is(err, strconv.ErrSyntax):
