@@ -21,27 +21,26 @@ const (
 func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 	defer s.running.Add(-1)
 	began := time.Now()
-	channel, err := connect(ctx, conn)
+	channel, data, err := connect(ctx, conn)
 	if err != nil {
 		s.logger().Warn("a connection brought no call", "remote", conn.RemoteAddr().String(), "error", err)
 		return
 	}
 	snapshot := s.Library.Snapshot()
 	config := snapshot.Config
-	data := parseSocketData(channel)
 	choice, err := snapshot.Pick(CallInfo{
 		Path:        data.path,
 		ScriptWord:  data.script,
-		Destination: channel.Get("Caller-Destination-Number"),
-		Caller:      channel.Get("Caller-Caller-ID-Number"),
-		Context:     channel.Get("Caller-Context"),
+		Destination: channel.Destination,
+		Caller:      channel.CallerNumber,
+		Context:     data.context,
 	})
 	log := s.logger().With("uuid", conn.UUID())
 	conn.Unclaimed = func(e *esl.ReplyError) { log.Warn("the switch refused a command", "reply", e.Text) }
 	subscribe(conn, config.Limits.Hangup)
 
 	log.Info("call started", "script", choice.Script, "generation", snapshot.Number,
-		"caller", channel.Get("Caller-Caller-ID-Number"), "destination", channel.Get("Caller-Destination-Number"),
+		"caller", channel.CallerNumber, "destination", channel.Destination,
 		"why", choice.Why, "remote", conn.RemoteAddr().String())
 
 	var out luabind.Outcome
@@ -53,6 +52,7 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 		session := luabind.New(conn, luabind.Env{
 			Program: choice.Program,
 			Find:    func(name string) *luabind.Program { return choice.Programs[name] },
+			Channel: channel,
 			Args:    data.merge(choice.Args),
 			Words:   data.words,
 			Limits:  luabind.Limits{CPU: config.Limits.CPU, Memory: int(config.Limits.Memory), Hangup: config.Limits.Hangup},
@@ -76,10 +76,14 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 }
 
 // connect asks for the channel, in a bounded time: a port scanner has none to offer.
-func connect(ctx context.Context, conn *esl.Conn) (*esl.Event, error) {
+func connect(ctx context.Context, conn *esl.Conn) (luabind.Channel, socketData, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	return conn.Connect(ctx)
+	reply, err := conn.Connect(ctx)
+	if err != nil {
+		return luabind.Channel{}, socketData{}, err
+	}
+	return luabind.DescribeChannel(reply), parseSocketData(reply), nil
 }
 
 // subscribe asks for the few events that every call needs. Nothing is sent yet: it goes out with
@@ -193,16 +197,19 @@ func apologise(ctx context.Context, conn *esl.Conn, prompt string, log *slog.Log
 // socketData is what the dialplan's socket action says besides the address
 // (recording path_and_words).
 type socketData struct {
-	path   string
-	script string            // script=
-	args   map[string]string // name=value
-	words  []string          // the others
+	path    string
+	script  string            // script=
+	args    map[string]string // name=value
+	words   []string          // the others
+	context string            // of the dialplan
 }
 
 func parseSocketData(channel *esl.Event) socketData {
 	var d socketData
-	d.path, _ = channel.Variable("socket_path")
-	text, _ := channel.Variable("current_application_data")
+	v := channel.Values("variable_socket_path", "variable_current_application_data", "Caller-Context")
+	// Clones, so that they do not keep the whole reply.
+	d.path, d.context = strings.Clone(v[0]), strings.Clone(v[2])
+	text := strings.Clone(v[1])
 	for i, word := range strings.Fields(text) {
 		name, value, named := strings.Cut(word, "=")
 		named = named && isName(name)

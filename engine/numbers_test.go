@@ -76,6 +76,7 @@ func serveNumbers(kind string) error {
 	}
 	switch kind {
 	case "bare":
+		TuneMemory()
 		go serveBare(l)
 	case "callisto":
 		dir, err := os.MkdirTemp("", "callisto-numbers-")
@@ -97,6 +98,7 @@ func serveNumbers(kind string) error {
 			pprof.StartCPUProfile(f)
 			defer pprof.StopCPUProfile()
 		}
+		TuneMemory() // as callisto serve does
 		config := *DefaultConfig()
 		config.Scripts.Root = dir
 		config.Server.MaxCalls = 100000

@@ -75,6 +75,7 @@ type Conn struct {
 	Unclaimed func(*ReplyError)
 
 	nc     net.Conn
+	socket *socket // nc, where it is one of the system's
 	reader *Reader
 	queue  *queue
 	done   chan struct{} // closed when the reader has ended
@@ -105,6 +106,7 @@ type Conn struct {
 	err     error      // why nothing can be sent any more
 	exiting bool       // we asked for the end ourselves
 	writing sync.Mutex // held while out is written; taken before mu
+	writeBy time.Time  // the write deadline: writing's
 
 	prefix  string // of our Event-UUIDs: 24 characters, then 12 of the counter
 	counter atomic.Uint64
@@ -116,9 +118,10 @@ func NewConn(nc net.Conn) *Conn { return newConn(nc, DefaultMaxQueue) }
 
 func newConn(nc net.Conn, maxQueue int) *Conn {
 	c := &Conn{
-		nc:   nc,
-		done: make(chan struct{}),
-		gone: make(chan struct{}),
+		nc:     nc,
+		socket: newSocket(nc),
+		done:   make(chan struct{}),
+		gone:   make(chan struct{}),
 	}
 	c.queue = newQueue(maxQueue, c.share)
 	c.goneFn = sync.OnceFunc(func() { close(c.gone) })
@@ -136,6 +139,22 @@ func newConn(nc net.Conn, maxQueue int) *Conn {
 type source struct{ c *Conn }
 
 func (s source) Read(p []byte) (int, error) {
+	s.c.queue.signal()
+	s.setDeadline()
+	return s.c.nc.Read(p)
+}
+
+// readIdle implements idleReader.
+func (s source) readIdle() (*[readBuffer]byte, int, error) {
+	s.c.queue.signal()
+	s.setDeadline()
+	if s.c.socket != nil {
+		return s.c.socket.read()
+	}
+	return readIdle(s.c.nc)
+}
+
+func (s source) setDeadline() {
 	c := s.c
 	if frame := c.reader.begun(); frame != c.timed {
 		c.timed = frame
@@ -145,7 +164,6 @@ func (s source) Read(p []byte) (int, error) {
 		}
 		c.nc.SetReadDeadline(deadline)
 	}
-	return c.nc.Read(p)
 }
 
 // read is the reading goroutine: it hands replies to those who wait, and events to
@@ -204,7 +222,9 @@ func (c *Conn) take(m Message) error {
 			return protocolError("a reply to no command")
 		}
 		if c.own == "" && bytes.HasPrefix(m.Head, []byte("Event-Name: CHANNEL_DATA")) {
-			c.own = (&Event{head: string(m.Head)}).UUID()
+			if uuid, ok := find(m.Head, "Unique-ID"); ok {
+				c.own = string(uuid)
+			}
 		}
 		if w != nil {
 			w <- reply(m)
@@ -301,7 +321,12 @@ func reply(m Message) Reply {
 		return Reply{Text: "+OK", head: accepted}
 	}
 	head := string(m.Head)
-	text := (&Event{raw: true, head: head}).Get("Reply-Text")
+	// The reply to connect has it among its last headers, any other among its first.
+	tail := head[max(0, len(head)-200):]
+	text := (&Event{raw: true, head: tail[strings.IndexByte(tail, '\n')+1:]}).Get("Reply-Text")
+	if text == "" {
+		text = (&Event{raw: true, head: head}).Get("Reply-Text")
+	}
 	if strings.HasPrefix(text, "%2B") { // only the reply to connect is encoded
 		text = unescape(text)
 	}
@@ -350,6 +375,9 @@ func (c *Conn) post(cmd Command, w chan Reply) error {
 	if c.err != nil {
 		return c.err
 	}
+	if c.out == nil {
+		c.out = buffers.Get().(*[readBuffer]byte)[:0]
+	}
 	out, err := AppendCommand(c.out, cmd)
 	if err != nil {
 		return err
@@ -362,7 +390,7 @@ func (c *Conn) post(cmd Command, w chan Reply) error {
 	return nil
 }
 
-// Flush sends what was posted. A peer that does not take it within ten seconds is given up.
+// Flush sends what was posted. A peer that does not take it within ten to twenty seconds is given up.
 func (c *Conn) Flush() error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
@@ -378,14 +406,17 @@ func (c *Conn) Flush() error {
 
 	// Not under mu: the reading goroutine has to go on meanwhile, or a switch that waits
 	// for us to read what it writes would never read this.
-	c.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
+	if now := time.Now(); now.After(c.writeBy.Add(-writeTimeout)) { // to set it costs more than to look
+		c.writeBy = now.Add(2 * writeTimeout)
+		c.nc.SetWriteDeadline(c.writeBy)
+	}
 	_, err = c.nc.Write(out)
 
+	if cap(out) == readBuffer {
+		buffers.Put((*[readBuffer]byte)(out[:readBuffer]))
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.out == nil && cap(out) <= readBuffer {
-		c.out = out[:0]
-	}
 	if err != nil && c.err == nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			err = errors.New("the switch does not read what is written")
@@ -433,29 +464,26 @@ func (c *Conn) Err() error {
 }
 
 // Connect asks an outbound socket for its channel: it is the first command on one. It
-// returns the channel's data.
+// returns the channel's data, which the Conn keeps only until the channel's first event.
 func (c *Conn) Connect(ctx context.Context) (*Event, error) {
 	r, err := c.Do(ctx, Connect{})
 	if err != nil {
 		return nil, err
 	}
-	channel := &Event{kind: EventPlain, head: r.head}
-	uuid := channel.UUID()
+	channel := newEvent(r.head, "")
+	v := channel.Values("Unique-ID", "Socket-Mode", "Control")
+	uuid := v[0]
 	if channel.Name() != "CHANNEL_DATA" || uuid == "" {
 		return nil, protocolError("the reply to connect describes no channel: %q", clip(r.Text))
 	}
-	c.channel, c.latest, c.uuid = channel, channel, uuid
+	c.latest, c.uuid = channel, strings.Clone(uuid)
 	c.uuidLine = "\nUnique-ID: " + uuid + "\n"
-	c.async = channel.Get("Socket-Mode") == "async"
-	c.full = channel.Get("Control") == "full"
+	c.async, c.full = v[1] == "async", v[2] == "full"
 	return channel, nil
 }
 
 // UUID is the outbound socket's channel, once Connect has returned.
 func (c *Conn) UUID() string { return c.uuid }
-
-// Channel is what Connect returned.
-func (c *Conn) Channel() *Event { return c.channel }
 
 // Async reports whether applications are queued (the socket application's word async);
 // without it a command's reply comes when its application has ended.
@@ -500,9 +528,12 @@ func (c *Conn) Close() error {
 
 // Next returns the next event, in the order they came. The error is ctx's, or one that
 // wraps ErrDisconnected when there will be no more.
-func (c *Conn) Next(ctx context.Context) (*Event, error) {
+func (c *Conn) Next(ctx context.Context) (*Event, error) { return c.next(ctx, "") }
+
+// next is Next for somebody who waits for the end of an application, where its UUID is given.
+func (c *Conn) next(ctx context.Context, application string) (*Event, error) {
 	for {
-		e, err := c.queue.take()
+		e, err := c.queue.take(application)
 		if e != nil {
 			c.note(e)
 			return e, nil
@@ -622,6 +653,10 @@ func (c *Conn) newUUID() string {
 // why: a *HangupError, one that wraps ErrDisconnected, or ctx's own.
 func (c *Conn) Wait(ctx context.Context, x *Execution, on func(*Event)) (*Event, error) {
 	c.Flush() // where it fails, the last events tell why
+	only := x.UUID
+	if on != nil || x.loops > 1 {
+		only = "" // every event matters
+	}
 	late, limit := 0, 0
 	for !x.done {
 		if c.hungup != nil {
@@ -636,7 +671,7 @@ func (c *Conn) Wait(ctx context.Context, x *Execution, on func(*Event)) (*Event,
 				return nil, ctx.Err()
 			}
 		}
-		e, err := c.Next(ctx)
+		e, err := c.next(ctx, only)
 		if err != nil {
 			return nil, err
 		}

@@ -16,6 +16,7 @@ import (
 // Headers keep their names and order; values are decoded when asked for.
 type Event struct {
 	kind Kind
+	name string
 	raw  bool   // values are not encoded (log lines and notices)
 	head string // the header lines
 	body string
@@ -26,12 +27,15 @@ type Event struct {
 func (e *Event) Kind() Kind { return e.kind }
 
 // Name is the event's name, such as CHANNEL_ANSWER, or "" for a log line or a notice.
-func (e *Event) Name() string {
-	// The switch writes it first.
+func (e *Event) Name() string { return e.name }
+
+// setName finds the name once: everybody asks for it. The switch writes it first.
+func (e *Event) setName() {
 	if strings.HasPrefix(e.head, "Event-Name:") {
-		return e.value(len("Event-Name:"))
+		e.name = e.value(len("Event-Name:"))
+	} else {
+		e.name = e.Get("Event-Name")
 	}
-	return e.Get("Event-Name")
 }
 
 // UUID is the channel's Unique-ID, or "".
@@ -46,15 +50,57 @@ func (e *Event) Get(name string) string {
 	return v
 }
 
-// Lookup is the decoded value of a header, and whether there is one. A name
-// in another case is found too, as in the switch itself.
+// Lookup is the decoded value of a header, and whether there is one. The switch always
+// writes a name alike, so case counts.
 func (e *Event) Lookup(name string) (string, bool) { return e.lookup("", name) }
+
+// Values are the decoded values of several headers, found in one pass; "" where there is none.
+func (e *Event) Values(names ...string) []string {
+	values := make([]string, len(names))
+	missing := len(names)
+	for at := 0; at < len(e.head) && missing > 0; {
+		line := e.head[at:]
+		for i, n := range names {
+			if len(line) > len(n) && line[len(n)] == ':' && values[i] == "" && line[:len(n)] == n {
+				values[i] = e.value(at + len(n) + 1)
+				missing--
+			}
+		}
+		end := strings.IndexByte(line, '\n')
+		if end < 0 {
+			break
+		}
+		at += end + 1
+	}
+	return values
+}
 
 // Variable is the value of a channel variable as the event shows it, and
 // whether it is set. The switch does not encode a percent sign that two
 // upper-case hexadecimal digits follow (recording body_arguments), so such a
 // value comes out decoded once too often; "api uuid_getvar" answers it exactly.
 func (e *Event) Variable(name string) (string, bool) { return e.lookup("variable_", name) }
+
+// VariableFold is Variable for a name in whatever case, as the switch itself looks them up.
+func (e *Event) VariableFold(name string) (string, bool) {
+	if v, ok := e.Variable(name); ok || name == "" {
+		return v, ok
+	}
+	const prefix = "variable_"
+	n := len(prefix) + len(name)
+	for at := 0; at+n < len(e.head); {
+		line := e.head[at:]
+		if line[n] == ':' && line[:len(prefix)] == prefix && strings.EqualFold(line[len(prefix):n], name) {
+			return e.value(at + n + 1), true
+		}
+		end := strings.IndexByte(line, '\n')
+		if end < 0 {
+			break
+		}
+		at += end + 1
+	}
+	return "", false
+}
 
 func (e *Event) lookup(prefix, name string) (string, bool) {
 	if name == "" || strings.IndexByte(name, ':') >= 0 || strings.IndexByte(name, '\n') >= 0 {
@@ -68,18 +114,6 @@ func (e *Event) lookup(prefix, name string) (string, bool) {
 	}
 	if at := e.find(0, prefix, name); at >= 0 {
 		return e.value(at), true
-	}
-	n := len(prefix) + len(name)
-	for at := 0; at+n < len(e.head); {
-		line := e.head[at:]
-		if line[n] == ':' && strings.EqualFold(line[:len(prefix)], prefix) && strings.EqualFold(line[len(prefix):n], name) {
-			return e.value(at + n + 1), true
-		}
-		end := strings.IndexByte(line, '\n')
-		if end < 0 {
-			break
-		}
-		at += end + 1
 	}
 	return "", false
 }
@@ -160,6 +194,9 @@ func (e *Event) String() string { return e.head + "\n\n" + e.body }
 // NewEvent makes an event from the text of a plain one: header lines with
 // encoded values, then, after a blank line, a body.
 func NewEvent(text string) *Event {
+	if head, ok := completionHead(text); ok {
+		return newEvent(head, "")
+	}
 	// The inner Content-Length says how long the body is; the frame around it
 	// says so already, so the blank line is enough.
 	head, body := text, ""
@@ -171,7 +208,24 @@ func NewEvent(text string) *Event {
 			head, body = text[:i], text[i+3:]
 		}
 	}
-	return &Event{kind: EventPlain, head: strings.TrimRight(head, "\r\n"), body: body}
+	return newEvent(strings.TrimRight(head, "\r\n"), body)
+}
+
+func newEvent(head, body string) *Event {
+	e := &Event{kind: EventPlain, head: head, body: body}
+	e.setName()
+	return e
+}
+
+// completionHead knows the event that calls mostly get by its beginning and its end, and spares it
+// the search for a body, which it never has.
+func completionHead(text string) (head string, ok bool) {
+	head, ok = strings.CutSuffix(text, "\n\n")
+	if !ok || !strings.HasPrefix(head, "Event-Name: CHANNEL_EXECUTE_COMPLETE\n") {
+		return "", false
+	}
+	last := head[strings.LastIndexByte(head, '\n')+1:]
+	return head, strings.HasPrefix(last, "Application-UUID: ") && last[len(last)-1] != '\r'
 }
 
 // event makes the Event of a message that is one.
@@ -201,8 +255,8 @@ func eventFromJSON(text string) (*Event, error) {
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return bad(orElse(err, "it is no object"))
 	}
-	e := &Event{kind: EventPlain}
 	var head []byte
+	var body string
 	for d.More() {
 		t, err := d.Token()
 		if err != nil {
@@ -214,7 +268,7 @@ func eventFromJSON(text string) (*Event, error) {
 			return bad(err)
 		}
 		if name == "_body" {
-			e.body = value
+			body = value
 			continue
 		}
 		// The values are as they are here, without the ambiguity of AppendEscaped.
@@ -224,8 +278,7 @@ func eventFromJSON(text string) (*Event, error) {
 	if _, err := d.Token(); err != nil {
 		return bad(err)
 	}
-	e.head = strings.TrimSuffix(string(head), "\n")
-	return e, nil
+	return newEvent(strings.TrimSuffix(string(head), "\n"), body), nil
 }
 
 // jsonValue reads a header's value: an array becomes what the plain format writes
@@ -310,7 +363,7 @@ func eventFromXML(text string) (*Event, error) {
 		last, values, value = name, 1, len(head)
 		head = append(head, v...)
 	}
-	return &Event{kind: EventPlain, head: string(head), body: html.UnescapeString(body)}, nil
+	return newEvent(string(head), html.UnescapeString(body)), nil
 }
 
 // xmlHeader takes "<name>value</name>" apart. The name may hold anything; the value

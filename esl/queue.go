@@ -21,13 +21,16 @@ type queue struct {
 	dropped uint64
 	err     error         // why no more will come
 	ready   chan struct{} // holds a token when there is something to look at
+	due     bool          // signal has something to tell: the putting goroutine's
+	only    string        // where set, whoever waits does so for the end of the application with this UUID
 }
 
 func newQueue(max int, share func(*Event) int) *queue {
 	return &queue{max: max, share: share, ready: make(chan struct{}, 1)}
 }
 
-// put adds an event, or drops and counts it where the queue is full for its like.
+// put adds an event, or drops and counts it where the queue is full for its like. Who waits for it
+// learns of it with the next signal.
 func (q *queue) put(e *Event) {
 	q.mu.Lock()
 	if q.full(e) {
@@ -45,8 +48,32 @@ func (q *queue) put(e *Event) {
 	}
 	q.events = append(q.events, e)
 	q.bytes += e.size()
+	q.due = q.due || q.only == "" || ends(e, q.only) || q.waiting() >= q.max/2
 	q.mu.Unlock()
-	q.wake()
+}
+
+// signal wakes whoever waits, if what was put since the last time is for them. The goroutine that
+// puts calls it before it waits itself: one waking for all that came together.
+func (q *queue) signal() {
+	if q.due {
+		q.due = false
+		q.wake()
+	}
+}
+
+// ends reports whether somebody who waits for the end of an application has to look at an event:
+// the others of a call, such as the completions of what was set before a playback, need wake nobody.
+func ends(e *Event, application string) bool {
+	if e.kind != EventPlain {
+		return true
+	}
+	switch name := e.Name(); name {
+	case "CHANNEL_EXECUTE_COMPLETE":
+		return e.Get("Application-UUID") == application
+	case "CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE":
+		return true
+	}
+	return false
 }
 
 func (q *queue) full(e *Event) bool {
@@ -78,10 +105,12 @@ func (q *queue) close(err error) {
 }
 
 // take returns the next event, or nil when there is none now, or an error when there
-// will be none.
-func (q *queue) take() (*Event, error) {
+// will be none. Where there is none, ready tells of the next; with an application's UUID, not of
+// those that do not matter to who waits for its end.
+func (q *queue) take(application string) (*Event, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.only = application
 	if q.first < len(q.events) {
 		e := q.events[q.first]
 		q.events[q.first] = nil

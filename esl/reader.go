@@ -110,6 +110,11 @@ func (r *Reader) begun() uint64 {
 // between messages and io.ErrUnexpectedEOF inside one; a *ProtocolError where
 // the stream cannot be the event socket's; else the source's error.
 func (r *Reader) Next() (Message, error) {
+	if r.r == r.w {
+		if err := r.refill(); err != nil {
+			return Message{}, err
+		}
+	}
 	if m, n, ok := r.common(); ok {
 		return r.withBody(m, n)
 	}
@@ -280,16 +285,10 @@ func tooLong(limit int) error {
 }
 
 // fill reads once from the source, moving or growing the buffer, up to limit
-// bytes, where it is full.
+// bytes, where it is full. An empty one is given back while there is nothing to read.
 func (r *Reader) fill(limit int) error {
 	if r.r == r.w {
-		r.r, r.w = 0, 0
-		if len(r.buf) > 4*readBuffer { // a rare large block is not kept for the life of the connection
-			r.buf = nil
-		}
-	}
-	if r.buf == nil {
-		r.buf = make([]byte, readBuffer)
+		return r.refill()
 	}
 	if r.w == len(r.buf) {
 		if r.r > 0 {
@@ -297,11 +296,12 @@ func (r *Reader) fill(limit int) error {
 			r.r = 0
 		} else {
 			bigger := make([]byte, min(2*len(r.buf), max(limit, len(r.buf)+1)))
-			copy(bigger, r.buf)
-			r.buf = bigger
+			n := copy(bigger, r.buf)
+			r.release()
+			r.buf, r.w = bigger, n
 		}
 	}
-	for range 100 {
+	for range emptyReads {
 		n, err := r.src.Read(r.buf[r.w:])
 		r.w += n
 		if n > 0 {
@@ -312,6 +312,43 @@ func (r *Reader) fill(limit int) error {
 		}
 	}
 	return io.ErrNoProgress
+}
+
+// emptyReads is how often a source may return nothing, and no error either.
+const emptyReads = 100
+
+func (r *Reader) refill() error {
+	r.release()
+	idle, _ := r.src.(idleReader)
+	for range emptyReads {
+		var buf *[readBuffer]byte
+		var n int
+		var err error
+		if idle != nil {
+			buf, n, err = idle.readIdle()
+		} else {
+			buf, n, err = readIdle(r.src)
+		}
+		if n > 0 {
+			r.buf, r.r, r.w = buf[:], 0, n
+			return nil
+		}
+		if buf != nil {
+			buffers.Put(buf)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return io.ErrNoProgress
+}
+
+// release gives the buffer back; a rare large one is not kept.
+func (r *Reader) release() {
+	if len(r.buf) == readBuffer {
+		buffers.Put((*[readBuffer]byte)(r.buf))
+	}
+	r.buf, r.r, r.w = nil, 0, 0
 }
 
 // body reads n bytes. Memory is taken as the bytes come, not as the header

@@ -18,11 +18,25 @@ import (
 type Env struct {
 	Program *Program                   // the script to run
 	Find    func(name string) *Program // the scripts that require finds; nil: none
-	Args    map[string]string          // call.args: name=value words and the route's arguments
-	Words   []string                   // the words without a name, call.args[1] and on
+	Channel Channel
+	Args    map[string]string // call.args: name=value words and the route's arguments
+	Words   []string          // the words without a name, call.args[1] and on
 	Limits  Limits
 	Log     *slog.Logger // for the script's own lines and our warnings; nil: slog.Default
 	Tap     func(Step)   // told of every verb before it runs; nil: nobody
+}
+
+// A Channel is what the connection's first reply says of the call. It is kept apart so that the
+// reply, which is large, need not be.
+type Channel struct {
+	CallerNumber, CallerName string
+	Destination              string
+}
+
+// DescribeChannel reads it out of what Connect returned.
+func DescribeChannel(e *esl.Event) Channel {
+	v := e.Values("Caller-Caller-ID-Number", "Caller-Caller-ID-Name", "Caller-Destination-Number")
+	return Channel{CallerNumber: strings.Clone(v[0]), CallerName: strings.Clone(v[1]), Destination: strings.Clone(v[2])}
 }
 
 // A Step is a verb about to run, for those who watch a call.
@@ -179,6 +193,11 @@ func (c *Call) whyGone(err error) Outcome {
 func (c *Call) unwind(L *lua.LState, out Outcome) {
 	if c.ended == nil {
 		c.ended = &out
+	}
+	// L.Error closes the upvalues that hangup handlers may need. It would also have a traceback made
+	// that nobody reads.
+	L.Panic = func(L *lua.LState) {
+		panic(&lua.ApiError{Type: lua.ApiErrorRun, Object: L.Get(-1), StackTrace: "the call is over"})
 	}
 	L.Error(&lua.LUserData{Value: unwinding{}, Metatable: shared().unwindMeta}, 0)
 }

@@ -51,17 +51,17 @@ func (c *Call) field(L *lua.LState, name string) (lua.LValue, bool) {
 	if v, ok := c.fields[name]; ok {
 		return v, true
 	}
-	channel := c.conn.Channel()
+	channel := &c.env.Channel
 	var v lua.LValue
 	switch name {
 	case "uuid":
 		return lua.LString(c.conn.UUID()), true
 	case "destination":
-		return lua.LString(channel.Get("Caller-Destination-Number")), true
+		return lua.LString(channel.Destination), true
 	case "caller":
 		t := L.CreateTable(0, 2)
-		t.RawSetString("number", lua.LString(channel.Get("Caller-Caller-ID-Number")))
-		t.RawSetString("name", lua.LString(channel.Get("Caller-Caller-ID-Name")))
+		t.RawSetString("number", lua.LString(channel.CallerNumber))
+		t.RawSetString("name", lua.LString(channel.CallerName))
 		v = t
 	case "args":
 		t := L.CreateTable(len(c.env.Words), len(c.env.Args))

@@ -154,14 +154,14 @@ func newVM(b *budget) *lua.LState {
 	L := lua.NewState(lua.Options{
 		SkipOpenLibs:        true,
 		CallStackSize:       200,
-		RegistrySize:        256,
-		RegistryGrowStep:    512,
+		RegistrySize:        128,
+		RegistryGrowStep:    256,
 		RegistryMaxSize:     64 << 10,
 		MinimizeStackMemory: true,
 	})
 	// The tables it comes with are laid out for all of Lua's libraries.
 	L.G.Registry = L.CreateTable(0, 0)
-	L.G.Global = L.CreateTable(0, 0)
+	L.G.Global = L.CreateTable(0, 1)
 	L.G.Global.Metatable = shared().globalsMeta
 	L.Env = L.G.Global
 	L.SetMetatable(lua.LString(""), shared().stringMeta)

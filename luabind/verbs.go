@@ -238,7 +238,7 @@ func (c *Call) variable(name string) lua.LValue {
 			return lua.LString(*p.value)
 		}
 	}
-	if v, ok := c.conn.Latest().Variable(name); ok {
+	if v, ok := c.conn.Latest().VariableFold(name); ok {
 		return lua.LString(v)
 	}
 	return lua.LNil

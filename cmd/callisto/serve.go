@@ -41,6 +41,7 @@ second signal ends them.`,
 }
 
 func serve(ctx context.Context, config *engine.Config, stderr io.Writer) error {
+	engine.TuneMemory()
 	log := newLogger(config, stderr)
 	library, err := engine.NewLibrary(ctx, config, log)
 	if err != nil {
