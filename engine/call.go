@@ -35,13 +35,13 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 		Caller:      channel.CallerNumber,
 		Context:     data.context,
 	})
-	log := s.logger().With("uuid", conn.UUID())
+	log := slog.New(&callHandler{s.logger().Handler(), slog.String("uuid", conn.UUID())})
 	conn.Unclaimed = func(e *esl.ReplyError) { log.Warn("the switch refused a command", "reply", e.Text) }
 	subscribe(conn, config.Limits.Hangup)
 
-	log.Info("call started", "script", choice.Script, "generation", snapshot.Number,
-		"caller", channel.CallerNumber, "destination", channel.Destination,
-		"why", choice.Why, "remote", conn.RemoteAddr().String())
+	log.LogAttrs(ctx, slog.LevelInfo, "call started", slog.String("script", choice.Script), slog.Uint64("generation", snapshot.Number),
+		slog.String("caller", channel.CallerNumber), slog.String("destination", channel.Destination),
+		slog.String("why", choice.Why), slog.Any("remote", conn.RemoteAddr()))
 
 	var out luabind.Outcome
 	if err != nil {
@@ -67,12 +67,28 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 		}
 	}
 
-	attrs := []any{"script", choice.Script, "generation", snapshot.Number, "ending", out.Ending.String(), "cause", out.Cause,
-		"duration", time.Since(began).Round(time.Millisecond), "verbs", out.Verbs}
-	if n := conn.Dropped(); n > 0 {
-		attrs = append(attrs, "events_dropped", n)
-	}
-	log.Info("call ended", attrs...)
+	log.LogAttrs(ctx, slog.LevelInfo, "call ended", slog.String("script", choice.Script), slog.Uint64("generation", snapshot.Number),
+		slog.String("ending", out.Ending.String()), slog.String("cause", out.Cause), slog.Duration("duration", time.Since(began).Round(time.Millisecond)),
+		slog.Int("verbs", out.Verbs), slog.Uint64("events_dropped", conn.Dropped()))
+}
+
+// A callHandler adds the call's UUID to what is logged of it.
+type callHandler struct {
+	slog.Handler
+	uuid slog.Attr
+}
+
+func (h *callHandler) Handle(ctx context.Context, r slog.Record) error {
+	r.AddAttrs(h.uuid)
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h *callHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &callHandler{h.Handler.WithAttrs(attrs), h.uuid}
+}
+
+func (h *callHandler) WithGroup(name string) slog.Handler {
+	return &callHandler{h.Handler.WithGroup(name), h.uuid}
 }
 
 // connect asks for the channel, in a bounded time: a port scanner has none to offer.

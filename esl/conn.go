@@ -108,6 +108,7 @@ type Conn struct {
 	writing sync.Mutex // held while out is written; taken before mu
 	writeBy time.Time  // the write deadline: writing's
 
+	ownOnly atomic.Bool
 	prefix  string // of our Event-UUIDs: 24 characters, then 12 of the counter
 	counter atomic.Uint64
 }
@@ -126,6 +127,7 @@ func newConn(nc net.Conn, maxQueue int) *Conn {
 	c.queue = newQueue(maxQueue, c.share)
 	c.goneFn = sync.OnceFunc(func() { close(c.gone) })
 	c.reader = NewReader(source{c})
+	c.reader.skip = c.unwanted
 	var id [16]byte
 	rand.Read(id[:])
 	id[6], id[8] = id[6]&0xf|0x40, id[8]&0x3f|0x80
@@ -164,6 +166,21 @@ func (s source) setDeadline() {
 		}
 		c.nc.SetReadDeadline(deadline)
 	}
+}
+
+// IgnoreOthers makes the connection pass over completions of applications that were not begun with
+// Start or Execute, most of them at least, before they cost anything: those that were posted, the
+// socket application's own, those run by others. May be called from any goroutine.
+func (c *Conn) IgnoreOthers(on bool) { c.ownOnly.Store(on) }
+
+// unwanted reports whether IgnoreOthers is about this event.
+func (c *Conn) unwanted(body []byte) bool {
+	if !c.ownOnly.Load() || !bytes.HasPrefix(body, []byte("Event-Name: CHANNEL_EXECUTE_COMPLETE\n")) {
+		return false
+	}
+	body, ok := bytes.CutSuffix(body, []byte("\n\n"))
+	last, ok2 := bytes.CutPrefix(body[bytes.LastIndexByte(body, '\n')+1:], []byte("Application-UUID: "))
+	return ok && ok2 && !bytes.HasPrefix(last, []byte(c.prefix))
 }
 
 // read is the reading goroutine: it hands replies to those who wait, and events to

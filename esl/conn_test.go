@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -1345,4 +1346,36 @@ func TestWaitIsWokenForItsEndOnly(t *testing.T) {
 			t.Error("not woken though the queue fills")
 		}
 	}
+}
+
+// With IgnoreOthers the completions that nobody waits for are passed over, and nothing else is.
+func TestIgnoreOthers(t *testing.T) {
+	c, p := open(t)
+	c.IgnoreOthers(true)
+	completion := func(uuid string) string {
+		return eventText("Event-Name: CHANNEL_EXECUTE_COMPLETE\nUnique-ID: x\nApplication-UUID: " + uuid + "\n\n")
+	}
+	x, err := c.Start(Execute{App: "playback"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.send(completion("44f8764d-ef70-476e-8d69-26e874f953a5"), eventFrame("CHANNEL_ANSWER"), completion(x.UUID),
+		completion("9bf008ba-8f86-481d-b63a-74774e84b2b3"), eventFrame("DTMF"))
+	for _, want := range []string{"CHANNEL_ANSWER", "CHANNEL_EXECUTE_COMPLETE", "DTMF"} {
+		if got := next(t, c).Name(); got != want {
+			t.Errorf("the next event is %s, want %s", got, want)
+		}
+	}
+	if !x.Done() {
+		t.Error("our own completion was passed over")
+	}
+	c.IgnoreOthers(false)
+	p.send(completion("44f8764d-ef70-476e-8d69-26e874f953a5"))
+	if got := next(t, c).Get("Application-UUID"); got != "44f8764d-ef70-476e-8d69-26e874f953a5" {
+		t.Errorf("the next event is of %s", got)
+	}
+}
+
+func eventText(text string) string {
+	return "Content-Length: " + strconv.Itoa(len(text)) + "\nContent-Type: text/event-plain\n\n" + text
 }

@@ -16,9 +16,9 @@ const (
 	DefaultMaxBody   = 16 << 20
 )
 
-// readBuffer is what a connection holds while it waits. One frame with its
-// event mostly fits; larger ones pass through it in pieces.
-const readBuffer = 4 << 10
+// readBuffer is what a connection reads at once. A few frames with their events mostly
+// fit; larger ones pass through it in pieces.
+const readBuffer = 8 << 10
 
 // A Kind tells what a Message is.
 type Kind uint8
@@ -83,8 +83,9 @@ type Reader struct {
 
 	src    io.Reader
 	buf    []byte
-	r, w   int    // buf[r:w] is read and not yet used
-	frames uint64 // how many header blocks are whole
+	r, w   int                    // buf[r:w] is read and not yet used
+	frames uint64                 // how many header blocks are whole
+	skip   func(body []byte) bool // where set, an event for which it returns true is passed over
 	inBody bool
 }
 
@@ -110,12 +111,20 @@ func (r *Reader) begun() uint64 {
 // between messages and io.ErrUnexpectedEOF inside one; a *ProtocolError where
 // the stream cannot be the event socket's; else the source's error.
 func (r *Reader) Next() (Message, error) {
-	if r.r == r.w {
-		if err := r.refill(); err != nil {
-			return Message{}, err
+	for {
+		if r.r == r.w {
+			if err := r.refill(); err != nil {
+				return Message{}, err
+			}
 		}
-	}
-	if m, n, ok := r.common(); ok {
+		m, n, ok := r.common()
+		if !ok {
+			break
+		}
+		if r.skip != nil && m.Kind == EventPlain && n <= r.w-r.r && r.skip(r.buf[r.r:r.r+n]) {
+			r.r += n
+			continue
+		}
 		return r.withBody(m, n)
 	}
 	head, err := r.header()

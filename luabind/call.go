@@ -117,6 +117,7 @@ func New(conn *esl.Conn, env Env) *Call {
 	c.L = newVM(c.budget)
 	c.budget.root = c.L
 	c.self = &lua.LUserData{Value: c, Metatable: shared().callMeta}
+	conn.IgnoreOthers(true)
 	return c
 }
 

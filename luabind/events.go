@@ -37,6 +37,7 @@ func (c *Call) subscribe(L *lua.LState, name string) {
 		c.events = make(map[string]bool)
 	}
 	c.events[name] = true
+	c.conn.IgnoreOthers(name == "BACKGROUND_JOB" && len(c.events) == 1)
 	c.check(L, c.conn.Post(esl.Events{Names: strings.Fields(name)}))
 }
 

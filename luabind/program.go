@@ -78,6 +78,7 @@ func Compile(name string, text []byte) (p *Program, err error) {
 		}
 		return nil, &SyntaxError{File: p.File, Message: err.Error()}
 	}
+	p.proto.IsVarArg &^= lua.VarArgNeedsArg // a script's own ... is not also a table arg, as in Lua 5.0
 	return p, nil
 }
 
