@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -383,9 +384,12 @@ func converse(t *testing.T, sw *simulator.Switch, addr string, n, parallel int, 
 // numbersLatency compares the time from a completion to the next command with 1,000 calls
 // under way.
 func numbersLatency(t *testing.T) {
-	const calls, parallel, rounds = 3000, 1000, 5
+	const calls, parallel, rounds = 4000, 1000, 5
 	bare, callisto := startChild(t, "bare"), startChild(t, "callisto")
-	sw := &simulator.Switch{Tick: 20 * time.Millisecond, Sounds: atOnce}
+	// Prompts of 0.5 to 1.5 seconds, so that the calls are not all at the same point.
+	sw := &simulator.Switch{Tick: 20 * time.Millisecond, Sounds: func(string) (time.Duration, bool) {
+		return 500*time.Millisecond + rand.N(time.Second), true
+	}}
 	defer sw.Close()
 	var p50, p99 []float64
 	for round := range rounds + 1 {
