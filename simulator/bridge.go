@@ -471,8 +471,8 @@ func (c *Channel) failed(cause string) {
 	c.hangup(cause, true)
 }
 
-// afterBridge ends a call whose bridge has ended, unless its variables say to
-// go on: docs/freeswitch.md has it that only hangup_after_bridge=false does.
+// afterBridge ends a call whose bridge has ended, if its variables say so. Without
+// hangup_after_bridge it goes on: measured on FreeSWITCH 1.11 and so written in switch_ivr_bridge.c.
 func (c *Channel) afterBridge(cause string) {
 	switch {
 	case isTrue(c.vars.get("park_after_bridge")):
@@ -480,7 +480,7 @@ func (c *Channel) afterBridge(cause string) {
 	case c.vars.get("transfer_after_bridge") != "":
 		a := arguments(strings.ReplaceAll(c.vars.get("transfer_after_bridge"), ":", " "), 3)
 		c.leaveTo(&transfer{destination: a[0], dialplan: a[1], context: a[2]})
-	case c.vars.get("hangup_after_bridge") == "" || isTrue(c.vars.get("hangup_after_bridge")):
+	case isTrue(c.vars.get("hangup_after_bridge")):
 		c.hangup(cause, true)
 	}
 }

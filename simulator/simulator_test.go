@@ -756,11 +756,11 @@ func TestBridgeDecides(t *testing.T) {
 		goesOn     bool
 		want       map[string]string
 	}{
-		{name: "first of several at once", dial: "user/slow,user/fast", goesOn: true, vars: []Variable{{"hangup_after_bridge", "false"}},
+		{name: "first of several at once", dial: "user/slow,user/fast", goesOn: true,
 			want: map[string]string{"originate_disposition": "SUCCESS", "bridge_channel": "user/fast"}},
-		{name: "one after another", dial: "user/busy|user/fast", goesOn: true, vars: []Variable{{"hangup_after_bridge", "false"}},
+		{name: "one after another", dial: "user/busy|user/fast", goesOn: true,
 			want: map[string]string{"originate_disposition": "SUCCESS", "bridge_channel": "user/fast"}},
-		{name: "enterprise", dial: "{x=1}user/busy:_:[y=2]user/fast", goesOn: true, vars: []Variable{{"hangup_after_bridge", "false"}},
+		{name: "enterprise", dial: "{x=1}user/busy:_:[y=2]user/fast", goesOn: true,
 			want: map[string]string{"bridge_channel": "user/fast"}},
 		{name: "nobody answers", dial: "{originate_timeout=3}user/never", goesOn: true,
 			want: map[string]string{"originate_disposition": "NO_ANSWER", "DIALSTATUS": "NOANSWER"}},
@@ -773,7 +773,8 @@ func TestBridgeDecides(t *testing.T) {
 		{name: "rejected", dial: "error/call_rejected", goesOn: true, vars: []Variable{{"continue_on_fail", "true"}},
 			want: map[string]string{"DIALSTATUS": "DONTCALL", "originate_disposition": "CALL_REJECTED"}},
 		{name: "caller gives up", dial: "user/never", after: 2 * time.Second, want: map[string]string{"originate_disposition": "ORIGINATOR_CANCEL", "DIALSTATUS": "CANCEL"}},
-		{name: "the bridge ends the call", dial: "user/fast", goesOn: false, want: map[string]string{"bridge_hangup_cause": "NORMAL_CLEARING"}},
+		{name: "the call goes on after the bridge", dial: "user/fast", goesOn: true, want: map[string]string{"bridge_hangup_cause": "NORMAL_CLEARING"}},
+		{name: "the bridge ends the call", dial: "user/fast", goesOn: false, vars: []Variable{{"hangup_after_bridge", "true"}}, want: map[string]string{"bridge_hangup_cause": "NORMAL_CLEARING"}},
 		{name: "no endpoint", dial: "nosuch/1", goesOn: true, vars: []Variable{{"continue_on_fail", "true"}},
 			want: map[string]string{"originate_disposition": "CHAN_NOT_IMPLEMENTED"}},
 	} {
