@@ -83,7 +83,6 @@ type Conn struct {
 	goneFn func()
 
 	// The event goroutine's.
-	channel  *Event // the reply to connect
 	uuid     string // of the outbound socket's channel
 	uuidLine string // the header that says so
 	uuidAt   int    // where it stood last

@@ -15,7 +15,6 @@ const (
 )
 
 var (
-	errPattern      = errors.New("malformed pattern")
 	errPatternEnd   = errors.New("malformed pattern (ends with '%')")
 	errPatternSet   = errors.New("malformed pattern (missing ']')")
 	errPatternB     = errors.New("malformed pattern (missing arguments to '%b')")
