@@ -68,6 +68,7 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 	}
 
 	log.LogAttrs(ctx, slog.LevelInfo, "call ended", slog.String("script", choice.Script), slog.Uint64("generation", snapshot.Number),
+		slog.String("caller", channel.CallerNumber), slog.String("destination", channel.Destination),
 		slog.String("ending", out.Ending.String()), slog.String("cause", out.Cause), slog.Duration("duration", time.Since(began).Round(time.Millisecond)),
 		slog.Int("verbs", out.Verbs), slog.Uint64("events_dropped", conn.Dropped()))
 }
