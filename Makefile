@@ -29,6 +29,10 @@ test: ## Run everything: formatting, vet, staticcheck, all tests with the race d
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) test -race ./...
 
+.PHONY: docs
+docs: ## Write docs/lua.md anew from the verb table
+	$(GO) test ./luabind -run '^TestReference$$' -count 1 -update
+
 .PHONY: fuzz
 fuzz: ## Fuzz the reader, the commands, events and script names for a minute each
 	$(GO) test ./esl -run '^$$' -fuzz FuzzReader -fuzztime 1m

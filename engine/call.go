@@ -3,7 +3,9 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -13,15 +15,15 @@ import (
 
 const (
 	connectTimeout = 10 * time.Second // for the switch to describe the channel
+	hangupPatience = time.Second      // for a channel to come to the hangup it is told
 	finishTimeout  = 2 * time.Second  // for its last events once a channel hangs up
 	promptTimeout  = time.Minute      // for calls.error_prompt to play
 )
 
 // call is the life of one call, from its connection to its end.
 func (s *Server) call(ctx context.Context, conn *esl.Conn) {
-	defer s.running.Add(-1)
 	began := time.Now()
-	channel, data, err := connect(ctx, conn)
+	channel, data, err := s.connect(ctx, conn)
 	if err != nil {
 		s.logger().Warn("a connection brought no call", "remote", conn.RemoteAddr().String(), "error", err)
 		return
@@ -37,6 +39,21 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 	})
 	log := slog.New(&callHandler{s.logger().Handler(), slog.String("uuid", conn.UUID())})
 	conn.Unclaimed = func(e *esl.ReplyError) { log.Warn("the switch refused a command", "reply", e.Text) }
+
+	ended := func(out luabind.Outcome) {
+		log.LogAttrs(ctx, slog.LevelInfo, "call ended", slog.String("script", choice.Script), slog.Uint64("generation", snapshot.Number),
+			slog.String("ending", out.Ending.String()), slog.String("cause", out.Cause), slog.Duration("duration", time.Since(began).Round(time.Millisecond)),
+			slog.Int("verbs", out.Verbs), slog.Uint64("events_dropped", conn.Dropped()))
+	}
+	// A mistake of ours is to the caller what one in the script would be.
+	defer func() {
+		if v := recover(); v != nil {
+			log.Error("panic in a call", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			out := luabind.Outcome{Ending: luabind.Failed}
+			out.Cause, _ = after(ctx, conn, out, config, log)
+			ended(out)
+		}
+	}()
 	subscribe(conn, config.Limits.Hangup)
 
 	log.LogAttrs(ctx, slog.LevelInfo, "call started", slog.String("script", choice.Script), slog.Uint64("generation", snapshot.Number),
@@ -93,10 +110,17 @@ func (h *callHandler) WithGroup(name string) slog.Handler {
 }
 
 // connect asks for the channel, in a bounded time: a port scanner has none to offer.
-func connect(ctx context.Context, conn *esl.Conn) (luabind.Channel, socketData, error) {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+func (s *Server) connect(ctx context.Context, conn *esl.Conn) (luabind.Channel, socketData, error) {
+	timeout := s.connectTimeout
+	if timeout == 0 {
+		timeout = connectTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	reply, err := conn.Connect(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("no answer to connect within %v", timeout)
+	}
 	if err != nil {
 		return luabind.Channel{}, socketData{}, err
 	}
@@ -142,24 +166,24 @@ func logError(log *slog.Logger, out luabind.Outcome) {
 func after(ctx context.Context, conn *esl.Conn, out luabind.Outcome, config *Config, log *slog.Logger) (string, bool) {
 	cause := "NORMAL_CLEARING"
 	switch out.Ending {
-	case luabind.HungUp, luabind.CallerHungUp: // it is on its way already
+	case luabind.HungUp:
+		return hangup(ctx, conn, out.Cause, log), true
+	case luabind.CallerHungUp:
 		return finish(ctx, conn, out.Cause), true
 	case luabind.Stopped, luabind.Disconnected:
 		return "", false
 	case luabind.Transferred:
-		leave(ctx, conn)
+		leave(ctx, conn) // what hangs up after this is a call of the dialplan's
 		return "", false
 	case luabind.Returned:
 		if config.Calls.OnReturn == OnEndContinue {
-			leave(ctx, conn)
-			return "", conn.Hangup() != nil
+			return leave(ctx, conn)
 		}
 	case luabind.TimedOut:
 		cause = "ALLOTTED_TIMEOUT"
 	case luabind.Failed, luabind.OverLimit:
 		if config.Calls.OnError == OnEndContinue {
-			leave(ctx, conn)
-			return "", conn.Hangup() != nil
+			return leave(ctx, conn)
 		}
 		cause = "NORMAL_TEMPORARY_FAILURE"
 		if prompt := config.Calls.ErrorPrompt; prompt != "" {
@@ -167,7 +191,29 @@ func after(ctx context.Context, conn *esl.Conn, out luabind.Outcome, config *Con
 		}
 	}
 	conn.Post(esl.Hangup{Cause: cause})
-	return finish(ctx, conn, ""), true
+	return hangup(ctx, conn, cause, log), true
+}
+
+// hangup sees to it that the channel comes to the hangup that was posted: that waits its turn
+// behind what runs, which may be hours of music. Without the words async and full there is
+// nothing to be done about that.
+func hangup(ctx context.Context, conn *esl.Conn, cause string, log *slog.Logger) string {
+	conn.Flush()
+	if conn.Async() && conn.Full() {
+		timer := time.NewTimer(hangupPatience)
+		defer timer.Stop()
+		select {
+		case <-conn.Hungup():
+		case <-ctx.Done():
+		case <-timer.C:
+			conn.Post(esl.API{Command: "uuid_kill", Args: conn.UUID() + " " + cause})
+		}
+	}
+	cause = finish(ctx, conn, cause)
+	if conn.Hangup() == nil && ctx.Err() == nil && conn.Err() == nil {
+		log.Warn("the channel has not hung up yet: it will when what runs on it has ended")
+	}
+	return cause
 }
 
 // finish waits for the channel's last events, which bring its final variables.
@@ -194,11 +240,16 @@ func final(conn *esl.Conn) bool {
 	return name == "CHANNEL_HANGUP_COMPLETE" || name == "CHANNEL_HANGUP" && !conn.Async()
 }
 
-// leave gives the channel back to the dialplan, with everything done that was posted.
-func leave(ctx context.Context, conn *esl.Conn) {
+// leave gives the channel back to the dialplan, with everything done that was posted. It returns
+// the cause and true if the channel has hung up before.
+func leave(ctx context.Context, conn *esl.Conn) (string, bool) {
 	ctx, cancel := context.WithTimeout(ctx, finishTimeout)
 	defer cancel()
 	conn.Do(ctx, esl.Exit{})
+	if h := conn.Hangup(); h != nil {
+		return h.Cause, true
+	}
+	return "", false
 }
 
 func apologise(ctx context.Context, conn *esl.Conn, prompt string, log *slog.Logger) {

@@ -14,7 +14,8 @@ import (
 type logbook struct {
 	mu      sync.Mutex
 	entries []entry
-	news    chan struct{} // closed at the next entry
+	news    chan struct{}        // closed at the next entry
+	told    func(message string) // where set, called at each entry, by who logs it
 }
 
 type entry struct {
@@ -46,6 +47,9 @@ func (l *logbook) add(with []slog.Attr, r slog.Record) error {
 		e.attrs[a.Key] = a.Value.String()
 		return true
 	})
+	if l.told != nil {
+		l.told(e.message)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.entries = append(l.entries, e)

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"callisto/esl"
 )
@@ -29,13 +30,19 @@ type Server struct {
 	// slog.Default.
 	Logger *slog.Logger
 
+	connectTimeout time.Duration // for tests; 0: the constant of that name
+
 	once    sync.Once
 	esl     esl.Server
-	running atomic.Int64
+	refused atomic.Uint64
 }
 
 // Calls is how many calls are running.
-func (s *Server) Calls() int { return int(s.running.Load()) }
+func (s *Server) Calls() int { return s.esl.Open() }
+
+// Refused is how many connections were closed at once since the start: from outside
+// server.allow, or above server.max_calls.
+func (s *Server) Refused() uint64 { return s.refused.Load() }
 
 // Serve takes calls from l until Shutdown or Close is called, and then returns
 // esl.ErrServerClosed; or until l fails.
@@ -48,12 +55,7 @@ func (s *Server) Serve(l net.Listener) error {
 // returns at once.
 func (s *Server) ServeConn(nc net.Conn) error {
 	s.init()
-	s.running.Add(1)
-	err := s.esl.ServeConn(nc)
-	if err != nil {
-		s.running.Add(-1)
-	}
-	return err
+	return s.esl.ServeConn(nc)
 }
 
 func (s *Server) init() {
@@ -83,14 +85,14 @@ func (s *Server) logger() *slog.Logger {
 // admit decides on a connection before a byte of it is read.
 func (s *Server) admit(nc net.Conn) error {
 	config := s.Library.Snapshot().Config.Server
-	if err := allowed(nc.RemoteAddr(), config.Allow); err != nil {
-		return err
+	err := allowed(nc.RemoteAddr(), config.Allow)
+	if err == nil && s.Calls() >= config.MaxCalls {
+		err = fmt.Errorf("%w (%d)", ErrFull, config.MaxCalls)
 	}
-	if s.running.Add(1) > int64(config.MaxCalls) {
-		s.running.Add(-1)
-		return fmt.Errorf("%w (%d)", ErrFull, config.MaxCalls)
+	if err != nil {
+		s.refused.Add(1)
 	}
-	return nil
+	return err
 }
 
 func allowed(addr net.Addr, networks []netip.Prefix) error {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -186,6 +187,12 @@ func (c *Conn) unwanted(body []byte) bool {
 // the queue. It never waits for either.
 func (c *Conn) read() {
 	defer close(c.done)
+	// A mistake in reading what a peer sends must not end the other calls.
+	defer func() {
+		if v := recover(); v != nil {
+			c.finish(fmt.Errorf("panic in reading: %v\n%s", v, debug.Stack()))
+		}
+	}()
 	for {
 		m, err := c.reader.Next()
 		if err == nil {

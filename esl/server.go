@@ -169,6 +169,13 @@ func (s *Server) serve(c *Conn) {
 	s.Handler(s.ctx, c)
 }
 
+// Open is how many connections are open; one that Admit decides on is not yet among them.
+func (s *Server) Open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
 // Shutdown stops accepting and waits for the connections that are open to end. When ctx
 // ends first it returns its error, and they stay open.
 func (s *Server) Shutdown(ctx context.Context) error {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -184,7 +183,7 @@ func (c *Call) whyGone(err error) Outcome {
 		return Outcome{Ending: CallerHungUp, Cause: c.conn.Hangup().Cause}
 	case errors.Is(err, context.DeadlineExceeded):
 		return Outcome{Ending: TimedOut}
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), c.ctx.Err() == context.Canceled: // the engine closes the connection, too
 		return Outcome{Ending: Stopped}
 	}
 	return Outcome{Ending: Disconnected, Err: err}
@@ -379,14 +378,18 @@ func newScriptError(err error) *ScriptError {
 	if ae.Object != nil && ae.Object != lua.LNil {
 		e.Message = objectText(ae.Object)
 	}
-	e.Traceback = cleanTraceback(ae.StackTrace)
+	stack, trace, ok := strings.Cut(ae.StackTrace, "stack traceback:")
+	if !ok {
+		stack, trace = "", ae.StackTrace
+	}
+	e.Traceback = cleanTraceback(trace)
 	switch {
 	case strings.Contains(e.Message, "registry overflow"):
 		e.Message = "the stack is full: a function calls itself without end, or too many values are passed at once"
 	case strings.Contains(e.Message, "stack overflow"):
 		e.Message = "the stack is full: a function calls itself without end (200 calls may be nested)"
-	case ae.Type == lua.ApiErrorPanic || strings.Contains(e.Message, "runtime error: "):
-		e.Traceback += "\n" + string(debug.Stack())
+	case ae.Type == lua.ApiErrorPanic: // a mistake of ours
+		e.Traceback += "\n" + strings.TrimSpace(stack)
 	}
 	if file, line, rest, ok := position(e.Message); ok {
 		e.File, e.Line, e.Message = file, line, rest

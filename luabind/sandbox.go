@@ -152,6 +152,7 @@ func (env *environment) define(L *lua.LState, lib, name string, fn *lua.LFunctio
 // newVM makes the VM of a call.
 func newVM(b *budget) *lua.LState {
 	L := lua.NewState(lua.Options{
+		IncludeGoStackTrace: true, // of a panic in Go only
 		SkipOpenLibs:        true,
 		CallStackSize:       200,
 		RegistrySize:        128,

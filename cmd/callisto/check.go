@@ -29,20 +29,28 @@ wrong, and with 2 when it could not look.`,
 				return err
 			}
 			out := cmd.OutOrStdout()
-			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
-				if problems == nil {
-					problems = []engine.Problem{}
+			asJSON, _ := cmd.Flags().GetBool("json")
+			switch {
+			case asJSON:
+				list := []problem{} // not null
+				for _, p := range problems {
+					list = append(list, problem{p.File, p.Line, p.Column, p.Message, p.Warning})
 				}
-				if err := json.NewEncoder(out).Encode(problems); err != nil {
+				if err := json.NewEncoder(out).Encode(list); err != nil {
 					return err
 				}
-			} else {
-				for _, p := range problems {
-					fmt.Fprintln(out, p)
-				}
+			case len(problems) == 0:
+				fmt.Fprintln(out, "no problems")
 			}
-			if len(problems) == 0 {
-				fmt.Fprintln(cmd.ErrOrStderr(), "no problems")
+			for _, p := range problems {
+				if asJSON {
+					break
+				}
+				warning := ""
+				if p.Warning {
+					warning = "warning: "
+				}
+				fmt.Fprintln(out, warning+p.String())
 			}
 			if slices.ContainsFunc(problems, func(p engine.Problem) bool { return !p.Warning }) {
 				return errScripts
@@ -52,6 +60,15 @@ wrong, and with 2 when it could not look.`,
 	}
 	cmd.Flags().Bool("json", false, "print the problems as JSON")
 	return cmd
+}
+
+// A problem is what --json prints of one. Line and column are left out where they are not known.
+type problem struct {
+	File    string `json:"file"`
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
+	Message string `json:"message"`
+	Warning bool   `json:"warning"` // nothing is held back because of it
 }
 
 func check(cmd *cobra.Command) ([]engine.Problem, error) {

@@ -3,11 +3,14 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
-	"os"
+	"log/slog"
+	"net"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,29 +29,52 @@ type dialOptions struct {
 	args   []string
 	legs   []string
 	fast   bool
+	json   bool
 }
+
+const (
+	// A call in no time has to end by itself, or nobody would notice that it does not.
+	fastLimit = 10 * time.Minute
+	// fastSettle is how long the other side may compute before a virtual clock moves on.
+	fastSettle = 5 * time.Millisecond
+)
 
 func newDial() *cobra.Command {
 	var o dialOptions
 	cmd := &cobra.Command{
 		Use:   "dial SCRIPT [NAME=VALUE ...]",
 		Short: "Make one simulated call to a script, in the terminal",
-		Long: `Dial makes one call to a script, on a simulated FreeSWITCH, and prints what the caller hears and
-what the switch is told. Type digits and Enter to press keys, h and Enter to hang up.
+		Long: `Dial makes one call to a script, on a simulated FreeSWITCH, and prints what the caller
+hears, what the switch is told and what the script logs. Type digits and Enter to press keys,
+h and Enter to hang up.
 
-NAME=VALUE are arguments as the dialplan would give them.`,
+NAME=VALUE are arguments as the dialplan would give them: call.args.NAME in the script.
+
+Whoever the script bridges to answers after two seconds and talks for five, unless --leg says
+otherwise: TARGET=answered, busy, no_answer, or a hangup cause such as TARGET=CALL_REJECTED. A * at
+the end of TARGET stands for any rest.
+
+With --fast the call takes no time: the keyboard is not read, and the caller hangs up after ten
+minutes of the call's own time if nothing else has ended it.
+
+It exits with 1 when there is no such script, or it raised an error.`,
 		Example: `  callisto dial main
   callisto dial support/menu lang=sv --press 1 --press 42#
   callisto dial support/menu --press 1@2s --hangup 10s --fast
   callisto dial sales --leg user/1001=busy --leg user/1002=answered`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("dial what? Name a script, as in: callisto dial main")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			config, err := loadConfig(cmd)
 			if err != nil {
 				return err
 			}
 			o.args = args[1:]
-			return dial(cmd.Context(), config, args[0], o, cmd.InOrStdin(), cmd.OutOrStdout())
+			return dial(cmd.Context(), config, args[0], o, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	f := cmd.Flags()
@@ -57,55 +83,14 @@ NAME=VALUE are arguments as the dialplan would give them.`,
 	f.StringVar(&o.number, "number", "9000", "the `number` that is dialled")
 	f.StringVar(&o.caller, "caller", "+15551230000", "the caller's `number`")
 	f.StringVar(&o.name, "name", "Ada Test", "the caller's `name`")
-	f.StringVar(&o.mode, "mode", "async full", "the socket action's `words`: async, full, both or none")
-	f.StringArrayVar(&o.legs, "leg", nil, "how a bridged leg behaves: `TARGET=answered|busy|no_answer`")
+	f.StringVar(&o.mode, "mode", "async full", "the socket action's `words`: async, full, both, or none")
+	f.StringArrayVar(&o.legs, "leg", nil, "how a bridged leg behaves: `TARGET=answered|busy|no_answer|CAUSE`")
 	f.BoolVar(&o.fast, "fast", false, "do not wait: the call's time passes at once")
+	f.BoolVar(&o.json, "json", false, "print a JSON object for each line")
 	return cmd
 }
 
-// A phone prints what happens in a call.
-type phone struct {
-	mu    sync.Mutex
-	out   io.Writer
-	began time.Time
-	err   error // of the script
-}
-
-func (p *phone) print(at time.Time, what, text string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.began.IsZero() {
-		p.began = at
-	}
-	fmt.Fprintf(p.out, "%7.2fs  %-8s %s\n", at.Sub(p.began).Seconds(), what, text)
-}
-
-func (p *phone) observe(o simulator.Occurrence) {
-	switch o.Kind {
-	case simulator.Played:
-		p.print(o.Time, "hears", o.Data)
-	case simulator.Said:
-		p.print(o.Time, "hears", o.Name+": "+o.Data)
-	case simulator.Executed:
-		if o.Name != "playback" {
-			p.print(o.Time, "switch", strings.TrimSpace(o.Name+" "+o.Data))
-		}
-	case simulator.Ran:
-		p.print(o.Time, "switch", "api "+strings.TrimSpace(o.Name+" "+o.Data))
-	case simulator.Evaluated:
-		p.print(o.Time, "expands", strings.TrimSpace(o.Name+" "+o.Data))
-	case simulator.Dialled:
-		p.print(o.Time, "dials", o.Data)
-	case simulator.Bridged:
-		p.print(o.Time, "talks", "with "+o.Data)
-	case simulator.Digit:
-		p.print(o.Time, "presses", o.Data)
-	case simulator.HungUp:
-		p.print(o.Time, "ends", o.Name)
-	}
-}
-
-func dial(ctx context.Context, config *engine.Config, script string, o dialOptions, in io.Reader, out io.Writer) error {
+func dial(ctx context.Context, config *engine.Config, script string, o dialOptions, in io.Reader, out, stderr io.Writer) error {
 	presses, err := parsePresses(o.press)
 	if err != nil {
 		return err
@@ -114,9 +99,7 @@ func dial(ctx context.Context, config *engine.Config, script string, o dialOptio
 	if err != nil {
 		return err
 	}
-	p := &phone{out: out}
-	log := newLogger(config, &prefixWriter{w: out, mu: &p.mu})
-	library, err := engine.NewLibrary(ctx, quiet(config), newLogger(quiet(config), out))
+	socket, err := socketWords(o.mode, o.args)
 	if err != nil {
 		return err
 	}
@@ -124,55 +107,128 @@ func dial(ctx context.Context, config *engine.Config, script string, o dialOptio
 	if err != nil {
 		return err
 	}
-	if _, _, err := library.Snapshot().Script(name); err != nil {
-		fmt.Fprintln(out, err)
+	library, err := engine.NewLibrary(ctx, config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	snapshot := library.Snapshot()
+	if _, _, err := snapshot.Script(name); err != nil {
+		if missing := (*engine.NoScriptError)(nil); errors.As(err, &missing) && missing.Problem != nil {
+			p := *missing.Problem
+			p.Serving = ""
+			err = errors.New(p.String())
+		}
+		fmt.Fprintln(stderr, err)
 		return errScripts
 	}
+	for _, p := range snapshot.Problems { // what is wrong elsewhere may be why this call surprises
+		if p.File != config.File {
+			fmt.Fprintln(stderr, "note:", p)
+		}
+	}
 
-	var clock *simulator.VirtualClock
+	p := &phone{out: out, json: o.json, level: config.Log.Level, caller: newUUID(), names: map[string]string{}, ended: make(chan struct{})}
 	sw := &simulator.Switch{Observer: p.observe, Endpoints: endpoints, Tick: 20 * time.Millisecond}
+	p.sw, p.now, p.hears.L = sw, time.Now, &p.mu
+	var clock *simulator.VirtualClock
 	if o.fast {
 		clock = simulator.NewVirtualClock()
-		sw.Clock = clock
+		sw.Clock, p.now = clock, clock.Now
 	}
+	p.began = p.now()
 	defer sw.Close()
-	server := &engine.Server{Library: library, Logger: log}
+	server := &engine.Server{Library: library, Logger: slog.New(p)}
 	defer server.Close()
 	ours, theirs := simulator.Pipe()
+	if clock != nil { // what starts the script may take longer than fastSettle on a busy machine
+		ours = &starting{Conn: ours, started: clock.Hold()}
+	}
 	if err := server.ServeConn(ours); err != nil {
 		return err
 	}
 	channel, err := sw.Call(ctx, simulator.Invite{
+		UUID:       p.caller,
 		CallerName: o.name, CallerNumber: o.caller, Destination: o.number,
-		Socket: strings.Join(append([]string{"127.0.0.1:8084/" + name, o.mode}, o.args...), " "),
+		Socket: "127.0.0.1:8084/" + name + socket,
 		Conn:   theirs,
 	})
 	if err != nil {
 		return err
 	}
-	if clock != nil {
-		stop := clock.AutoAdvance(2 * time.Millisecond)
-		defer stop()
-	}
 	schedule(sw, channel, presses, o.hangup)
-	go keyboard(in, channel)
+	if clock != nil {
+		if o.hangup == 0 {
+			clock.AfterFunc(fastLimit, func() {
+				p.print("note", fmt.Sprintf("nothing has ended the call in %v, so the caller hangs up; --hangup sets another time", fastLimit))
+				channel.Hangup("ORIGINATOR_CANCEL")
+			})
+		}
+		defer clock.AutoAdvance(fastSettle)()
+	} else {
+		go keyboard(in, channel, stderr)
+	}
 	outcome, err := channel.Wait(ctx)
 	if err != nil {
 		return err
 	}
+	<-p.ended
 	if err := server.Shutdown(ctx); err != nil { // the hangup handlers may still run
 		return err
 	}
-	fmt.Fprintf(out, "the call is over: %s\n", outcome)
+	p.over(outcome)
+	if p.failed {
+		return errScripts
+	}
 	return nil
 }
 
-// quiet is the configuration with a log that only has what is wrong.
-func quiet(config *engine.Config) *engine.Config {
-	c := *config
-	c.Log.Level = max(c.Log.Level, 4)
-	return &c
+// A starting connection tells when the server has written twice: the first time it asks for the
+// channel, the second time its script has come to the first verb that waits, or to its end.
+type starting struct {
+	net.Conn
+	writes  int
+	started func()
 }
+
+func (s *starting) Write(b []byte) (int, error) {
+	n, err := s.Conn.Write(b)
+	if s.writes++; s.writes == 2 {
+		s.started()
+	}
+	return n, err
+}
+
+func (s *starting) Close() error {
+	s.started()
+	return s.Conn.Close()
+}
+
+// socketWords is what follows the address in the data of the dialplan's socket action.
+func socketWords(mode string, args []string) (string, error) {
+	var words []string
+	for word := range strings.FieldsSeq(mode) {
+		switch word {
+		case "async", "full":
+			words = append(words, word)
+		case "none":
+		default:
+			return "", fmt.Errorf("--mode %s: the words are async and full, either, both, or none", mode)
+		}
+	}
+	for _, a := range args {
+		if a == "" || len(strings.Fields(a)) != 1 || strings.ContainsAny(a, " \t\r\n") {
+			return "", fmt.Errorf("the argument %q is not one word: in the dialplan, spaces separate arguments", a)
+		}
+		words = append(words, a)
+	}
+	if len(words) == 0 {
+		return "", nil
+	}
+	return " " + strings.Join(words, " "), nil
+}
+
+// keys are the keys of a telephone.
+const keys = "0123456789*#ABCDabcd"
 
 type press struct {
 	digits string
@@ -192,7 +248,7 @@ func parsePresses(list []string) ([]press, error) {
 			}
 			at = d
 		}
-		if digits == "" || strings.Trim(digits, "0123456789*#ABCDabcd") != "" {
+		if digits == "" || strings.Trim(digits, keys) != "" {
 			return nil, fmt.Errorf("--press %s: the keys are 0 to 9, *, # and A to D", text)
 		}
 		presses = append(presses, press{digits, at})
@@ -201,21 +257,39 @@ func parsePresses(list []string) ([]press, error) {
 	return presses, nil
 }
 
+// parseLegs says how those behave who are called: as the list says, else they answer and talk
+// for a while.
 func parseLegs(list []string) ([]simulator.Endpoint, error) {
+	answers := simulator.Answers(2*time.Second, 5*time.Second)
 	var endpoints []simulator.Endpoint
 	for _, text := range list {
-		target, how, ok := strings.Cut(text, "=")
-		behaviour, known := map[string]simulator.Behaviour{
-			"answered":  simulator.Answers(2*time.Second, 5*time.Second),
-			"busy":      simulator.Refuses("USER_BUSY", time.Second),
-			"no_answer": simulator.NoAnswer(),
-		}[how]
-		if !ok || !known {
-			return nil, fmt.Errorf("--leg %s: write TARGET=answered, TARGET=busy or TARGET=no_answer", text)
+		at := strings.LastIndexByte(text, '=')
+		if at <= 0 {
+			return nil, fmt.Errorf("--leg %s: write TARGET=answered, TARGET=busy, TARGET=no_answer or TARGET=CAUSE", text)
 		}
-		endpoints = append(endpoints, simulator.Endpoint{Pattern: target, Behaviour: behaviour})
+		target, how := text[:at], text[at+1:]
+		var b simulator.Behaviour
+		switch {
+		case how == "answered":
+			b = answers
+		case how == "busy":
+			b = simulator.Refuses("USER_BUSY", time.Second)
+		case how == "no_answer":
+			b = simulator.NoAnswer()
+		case how != "" && strings.Trim(how, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == "":
+			b = simulator.Refuses(how, time.Second)
+		default:
+			return nil, fmt.Errorf("--leg %s: %q is none of answered, busy, no_answer or a cause such as CALL_REJECTED", text, how)
+		}
+		endpoints = append(endpoints, simulator.Endpoint{Pattern: target, Behaviour: b})
 	}
-	return endpoints, nil
+	for _, e := range simulator.DefaultEndpoints() {
+		if e.Behaviour.HangupAfter == 0 {
+			e.Behaviour = answers
+		}
+		endpoints = append(endpoints, e)
+	}
+	return slices.Clip(endpoints), nil
 }
 
 // schedule presses keys and hangs up at their times.
@@ -235,33 +309,31 @@ func schedule(sw *simulator.Switch, channel *simulator.Channel, presses []press,
 	}
 }
 
+// A caller is who sits at the keyboard: a *simulator.Channel.
+type caller interface {
+	Press(digits string)
+	Hangup(cause string)
+}
+
 // keyboard reads keys, a line at a time, until its input ends.
-func keyboard(in io.Reader, channel *simulator.Channel) {
+func keyboard(in io.Reader, c caller, stderr io.Writer) {
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		switch text := strings.TrimSpace(lines.Text()); {
 		case text == "":
 		case strings.EqualFold(text, "h"):
-			channel.Hangup("ORIGINATOR_CANCEL")
-		case strings.Trim(text, "0123456789*#ABCDabcd") == "":
-			channel.Press(text)
+			c.Hangup("ORIGINATOR_CANCEL")
+		case strings.Trim(text, keys) == "":
+			c.Press(text)
 		default:
-			fmt.Fprintln(os.Stderr, "digits press keys, h hangs up")
+			fmt.Fprintln(stderr, "digits press keys, h hangs up")
 		}
 	}
 }
 
-// A prefixWriter puts log lines between those of the phone.
-type prefixWriter struct {
-	w  io.Writer
-	mu *sync.Mutex
-}
-
-func (p *prefixWriter) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if _, err := io.WriteString(p.w, "          log      "); err != nil {
-		return 0, err
-	}
-	return p.w.Write(b)
+func newUUID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0xf|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

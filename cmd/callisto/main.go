@@ -49,11 +49,17 @@ the new version.
 
   callisto serve          take calls
   callisto dial SCRIPT    try a script without a FreeSWITCH
-  callisto check          find mistakes before a caller does`,
+  callisto check          find mistakes before a caller does
+
+Every command exits with 0 when all went well, 1 when the scripts are wrong, and 2 when it
+could not run.`,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; %s --help lists what there is", err, cmd.CommandPath())
+	})
 	root.PersistentFlags().StringP("config", "c", "", "configuration `file` (default: config.toml, where there is one)")
 	root.PersistentFlags().String("root", "", "the scripts' `directory`, instead of the configuration's scripts.root")
 	root.AddCommand(newServe(), newCheck(), newDial(), newRoutes(), newVersion())

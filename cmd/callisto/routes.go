@@ -18,6 +18,8 @@ func newRoutes() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "routes NUMBER",
 		Short: "Say which script a number runs, and why",
+		Long: `Routes says which script a call to a number runs, and why: what the dialplan's path names, else
+the first [[route]] that matches, else scripts.default. It exits with 1 when that script cannot run.`,
 		Example: `  callisto routes +18005551234
   callisto routes 9000 --caller +4612345 --context public
   callisto routes 9000 --path support/menu`,
@@ -58,6 +60,6 @@ func newRoutes() *cobra.Command {
 	cmd.Flags().StringVar(&call.Caller, "caller", "", "the caller's `number`")
 	cmd.Flags().StringVar(&call.Context, "context", "default", "the dialplan's context")
 	cmd.Flags().StringVar(&call.Path, "path", "", "the path in the socket action")
-	cmd.Flags().Bool("json", false, "print JSON")
+	cmd.Flags().Bool("json", false, "print it as JSON")
 	return cmd
 }

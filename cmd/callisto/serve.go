@@ -9,6 +9,9 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -25,7 +28,10 @@ func newServe() *cobra.Command {
 
 Scripts, routes and limits are read again when their files change, or on SIGHUP. On
 SIGTERM or SIGINT no new calls are taken, and those that run may finish within server.drain; a
-second signal ends them.`,
+second signal ends them.
+
+The log goes to the standard error. It exits with 2 when it cannot start: a configuration with
+mistakes, no directory of scripts, an address that is in use.`,
 		Example: `  callisto serve
   callisto serve --config /etc/callisto/config.toml
   CALLISTO_SERVER_LISTEN=0.0.0.0:8084 callisto serve`,
@@ -35,18 +41,24 @@ second signal ends them.`,
 			if err != nil {
 				return err
 			}
-			return serve(cmd.Context(), config, cmd.ErrOrStderr())
+			return serve(cmd.Context(), config, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 }
 
-func serve(ctx context.Context, config *engine.Config, stderr io.Writer) error {
+func serve(ctx context.Context, config *engine.Config, stdout, stderr io.Writer) error {
 	engine.TuneMemory()
-	log := newLogger(config, stderr)
+	// First of all: SIGHUP would end a program that does not know it yet.
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	level := &configLevel{start: config.Log.Level}
+	log := newLogger(config, level, stderr)
 	library, err := engine.NewLibrary(ctx, config, log)
 	if err != nil {
 		return err
 	}
+	level.library.Store(library)
 	listener, err := net.Listen("tcp", config.Server.Listen)
 	if err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
@@ -54,16 +66,7 @@ func serve(ctx context.Context, config *engine.Config, stderr io.Writer) error {
 		}
 		return fmt.Errorf("server.listen: %w", err)
 	}
-	fmt.Fprintf(stderr, `Callisto takes calls on %[1]s and runs the scripts in %[2]s.
-In FreeSWITCH's dialplan:
-  <action application="socket" data="%[1]s async full"/>         runs %[3]s.lua, or what a [[route]] says
-  <action application="socket" data="%[1]s/NAME async full"/>    runs NAME.lua
-Without a FreeSWITCH at hand: callisto dial %[3]s
-`, listener.Addr(), config.Scripts.Root, config.Scripts.Default)
-
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	defer signal.Stop(signals)
+	greet(stdout, listener.Addr(), config)
 
 	watching, stopWatching := context.WithCancel(ctx)
 	watched := make(chan struct{})
@@ -123,8 +126,41 @@ func drain(server *engine.Server, served chan error, signals chan os.Signal, lib
 	return nil
 }
 
-func newLogger(config *engine.Config, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: config.Log.Level}
+// greet says how a dialplan reaches us.
+func greet(w io.Writer, addr net.Addr, config *engine.Config) {
+	at := addr.String()
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		at = "HOST:" + strconv.Itoa(tcp.Port) // every interface: no address to dial
+	}
+	first := fmt.Sprintf(`<action application="socket" data="%s async full"/>`, at)
+	second := fmt.Sprintf(`<action application="socket" data="%s/NAME async full"/>`, at)
+	fmt.Fprintf(w, `Callisto takes calls on %s and runs the scripts in %s.
+In FreeSWITCH's dialplan:
+  %-*s  runs %s.lua, or what a [[route]] says
+  %s  runs NAME.lua
+`, addr, config.Scripts.Root, len(second), first, config.Scripts.Default, second)
+	if strings.HasPrefix(at, "HOST") {
+		fmt.Fprintln(w, "where HOST is this machine as FreeSWITCH knows it.")
+	}
+	fmt.Fprintf(w, "Without a FreeSWITCH at hand: callisto dial %s\n", config.Scripts.Default)
+}
+
+// A configLevel is the level of the log that the configuration in effect says.
+type configLevel struct {
+	start   slog.Level // while there is no library
+	library atomic.Pointer[engine.Library]
+}
+
+// Level implements slog.Leveler.
+func (l *configLevel) Level() slog.Level {
+	if library := l.library.Load(); library != nil {
+		return library.Snapshot().Config.Log.Level
+	}
+	return l.start
+}
+
+func newLogger(config *engine.Config, level slog.Leveler, w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
 	if config.Log.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}

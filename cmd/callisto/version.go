@@ -33,6 +33,6 @@ func newVersion() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().Bool("json", false, "print JSON")
+	cmd.Flags().Bool("json", false, "print it as JSON")
 	return cmd
 }

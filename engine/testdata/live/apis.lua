@@ -1,0 +1,5 @@
+local name = call:api("uuid_getvar", call.uuid .. " channel_name")
+local none, why = call:api("nosuchcommand")
+local job = call:bgapi("eval", "from the background")
+log.info("apis", { name = name, none = none == nil, why = why ~= nil, job = (job:wait("5s")) })
+call:hangup()

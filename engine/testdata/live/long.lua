@@ -1,0 +1,5 @@
+call:on("hangup", function(cause) log.info("hook", { cause = cause }) end)
+call:answer()
+log.info("answered")
+call:playback("silence_stream://20000")
+log.info("never")

@@ -1,0 +1,3 @@
+call:answer()
+call:execute("nosuchapplication", "x")
+log.info("never")
