@@ -38,6 +38,11 @@ type house struct {
 // the server and the switch before the first call.
 func newHouse(t testing.TB, config string, scripts map[string]string, change func(*house)) *house {
 	t.Helper()
+	return newHouseOn(t, listen(t), config, scripts, change)
+}
+
+func newHouseOn(t testing.TB, l net.Listener, config string, scripts map[string]string, change func(*house)) *house {
+	t.Helper()
 	h := &house{t: t, log: &logbook{}, served: make(chan error, 1)}
 	if scripts == nil {
 		scripts = map[string]string{}
@@ -64,7 +69,6 @@ func newHouse(t testing.TB, config string, scripts map[string]string, change fun
 	if change != nil {
 		change(h)
 	}
-	l := listen(t)
 	h.addr = l.Addr().String()
 	go func() { h.served <- h.server.Serve(l) }()
 	t.Cleanup(func() {
@@ -740,7 +744,7 @@ func TestCloseLetsGoOfCalls(t *testing.T) {
 // A program is callisto itself in a process of its own.
 type program struct {
 	*exec.Cmd
-	lines *bufio.Scanner // of its standard error
+	lines *bufio.Scanner // of what it says, on either stream
 	text  strings.Builder
 }
 
@@ -766,18 +770,22 @@ func startProgram(t *testing.T, path, config string, scripts map[string]string) 
 	}
 	p := &program{Cmd: exec.Command(path, "serve", "--config", write(t, dir, "config.toml", config))}
 	p.Dir = dir
-	stderr, err := p.StderrPipe()
+	says, out, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Start(); err != nil {
+	p.Stdout, p.Stderr = out, out
+	err = p.Start()
+	out.Close()
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		p.Process.Kill()
 		p.Wait()
+		says.Close()
 	})
-	p.lines = bufio.NewScanner(stderr)
+	p.lines = bufio.NewScanner(says)
 	return p
 }
 

@@ -93,7 +93,6 @@ type Call struct {
 	jobs     map[string]*job       // bgapi's that someone may wait for
 	bridging bool                  // continue_on_fail and hangup_after_bridge are as bridge wants them
 	events   map[string]bool       // what is subscribed beyond the basic events
-	dropped  uint64
 }
 
 // assigned is a variable as the script last set it.

@@ -55,7 +55,8 @@ otherwise: TARGET=answered, busy, no_answer, or a hangup cause such as TARGET=CA
 the end of TARGET stands for any rest.
 
 With --fast the call takes no time: the keyboard is not read, and the caller hangs up after ten
-minutes of the call's own time if nothing else has ended it.
+minutes of the call's own time if nothing else has ended it. Limits and the timeouts that a script
+gives its verbs stay those of a real clock, so they are not reached.
 
 It exits with 1 when there is no such script, or it raised an error.`,
 		Example: `  callisto dial main
