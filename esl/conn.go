@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"runtime/debug"
@@ -531,6 +532,13 @@ func (c *Conn) Dropped() uint64 {
 	c.queue.mu.Lock()
 	defer c.queue.mu.Unlock()
 	return c.queue.dropped
+}
+
+// Lost tells which events were thrown away, by name, a CUSTOM one with its subclass.
+func (c *Conn) Lost() map[string]uint64 {
+	c.queue.mu.Lock()
+	defer c.queue.mu.Unlock()
+	return maps.Clone(c.queue.lost)
 }
 
 // Close ends the connection and waits for its reading goroutine. What was posted and not

@@ -19,10 +19,11 @@ type queue struct {
 	max     int
 	share   func(*Event) int // how many times max, and maxQueueBytes, may be filled with it
 	dropped uint64
-	err     error         // why no more will come
-	ready   chan struct{} // holds a token when there is something to look at
-	due     bool          // signal has something to tell: the putting goroutine's
-	only    string        // where set, whoever waits does so for the end of the application with this UUID
+	lost    map[string]uint64 // which were dropped, by name
+	err     error             // why no more will come
+	ready   chan struct{}     // holds a token when there is something to look at
+	due     bool              // signal has something to tell: the putting goroutine's
+	only    string            // where set, whoever waits does so for the end of the application with this UUID
 }
 
 func newQueue(max int, share func(*Event) int) *queue {
@@ -34,7 +35,7 @@ func newQueue(max int, share func(*Event) int) *queue {
 func (q *queue) put(e *Event) {
 	q.mu.Lock()
 	if q.full(e) {
-		q.dropped++
+		q.drop(e)
 		q.mu.Unlock()
 		return
 	}
@@ -83,6 +84,24 @@ func (q *queue) full(e *Event) bool {
 	}
 	share := q.share(e)
 	return n >= share*q.max || bytes > share*maxQueueBytes
+}
+
+// maxLost bounds the names that are kept of what was dropped: some come from outside.
+const maxLost = 32
+
+func (q *queue) drop(e *Event) {
+	q.dropped++
+	name := e.Name()
+	if s := e.Get("Event-Subclass"); s != "" && len(s) < 64 {
+		name += " " + s
+	}
+	if q.lost == nil {
+		q.lost = make(map[string]uint64)
+	}
+	if _, known := q.lost[name]; !known && len(q.lost) >= maxLost {
+		name = "others"
+	}
+	q.lost[name]++
 }
 
 func (q *queue) waiting() int { return len(q.events) - q.first }

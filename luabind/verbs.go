@@ -13,7 +13,7 @@ import (
 var Verbs []Verb
 
 func init() { // not an initialiser: the verbs' functions look into the table
-	Verbs = slices.Concat(controlVerbs, variableVerbs, mediaVerbs, connectVerbs, switchVerbs, eventVerbs)
+	Verbs = slices.Concat(controlVerbs, variableVerbs, mediaVerbs, speakVerbs, askVerbs, speechVerbs, recordVerbs, connectVerbs, legVerbs, moveVerbs, roomVerbs, queueVerbs, switchVerbs, eventVerbs)
 }
 
 var controlVerbs = []Verb{
@@ -95,7 +95,16 @@ func transfer(c *Call, L *lua.LState, a args) int {
 			words = append(words, a.word(i))
 		}
 	}
+	for _, w := range words {
+		if strings.ContainsAny(w, "$\\'") {
+			a.fail("%q holds a $, a quote or a backslash: actions of the dialplan that use the number would expand it", w)
+		}
+	}
 	c.run(L, execute("transfer", literal(strings.Join(words, " ")).escaped()), 0)
+	if c.leg != nil {
+		c.leg.let = true
+		return 0
+	}
 	c.unwind(L, Outcome{Ending: Transferred})
 	return 0
 }
@@ -105,10 +114,14 @@ func hangup(c *Call, L *lua.LState, a args) int {
 	if a.given(0) {
 		cause = strings.ToUpper(a.word(0))
 	}
-	if c.inHooks {
+	if c.inHooks && c.leg == nil {
 		return 0
 	}
-	c.check(L, c.conn.Post(esl.Hangup{Cause: cause}))
+	c.check(L, c.conn.Post(esl.Hangup{Channel: c.target(), Cause: cause}))
+	if c.leg != nil {
+		c.check(L, c.conn.Flush())
+		return 0
+	}
 	c.unwind(L, Outcome{Ending: HungUp, Cause: cause})
 	return 0
 }
@@ -238,7 +251,7 @@ func (c *Call) variable(name string) lua.LValue {
 			return lua.LString(*p.value)
 		}
 	}
-	if v, ok := c.conn.Latest().VariableFold(name); ok {
+	if v, ok := c.newest().VariableFold(name); ok {
 		return lua.LString(v)
 	}
 	return lua.LNil
@@ -250,9 +263,9 @@ func (c *Call) fresh(L *lua.LState, a args, name string) lua.LValue {
 		a.fail("fresh = true needs the word full in the dialplan: <action application=\"socket\" data=\"host:port async full\"/>")
 	}
 	if len(c.pending) > 0 { // the assignments are queued on the channel; the api is not
-		c.run(L, execute("unset", "callisto_sync"), 0)
+		c.run(L, execute("unset", syncVariable), 0)
 	}
-	r, err := c.do(L, esl.API{Command: "uuid_getvar", Args: c.conn.UUID() + " " + name})
+	r, err := c.do(L, esl.API{Command: "uuid_getvar", Args: c.channelID() + " " + name})
 	if err != nil || r.Text == "_undef_" {
 		return lua.LNil
 	}
@@ -299,17 +312,23 @@ type job struct {
 }
 
 func bgapi(c *Call, L *lua.LState, a args) int {
+	j := c.background(L, a.word(0), a.text(1).text())
+	L.Push(&lua.LUserData{Value: j, Metatable: shared().jobMeta})
+	return 1
+}
+
+// background runs an API command in the background.
+func (c *Call) background(L *lua.LState, command, args string) *job {
 	if c.jobs == nil {
 		c.jobs = make(map[string]*job)
 		c.subscribe(L, "BACKGROUND_JOB")
 		c.check(L, c.conn.Post(esl.Filter{Header: "Job-Owner-UUID", Value: c.conn.UUID()}))
 	}
 	j := &job{uuid: newUUID()}
-	c.check(L, c.conn.Post(esl.BgAPI{Command: a.word(0), Args: a.text(1).text(), JobUUID: j.uuid}))
+	c.check(L, c.conn.Post(esl.BgAPI{Command: command, Args: args, JobUUID: j.uuid}))
 	c.check(L, c.conn.Flush())
 	c.jobs[j.uuid] = j
-	L.Push(&lua.LUserData{Value: j, Metatable: shared().jobMeta})
-	return 1
+	return j
 }
 
 func jobIndex(L *lua.LState) int {

@@ -1,0 +1,56 @@
+package luabind
+
+import (
+	"callisto/esl"
+)
+
+// A channel is what is known of one channel: of the call's own, or of a leg that the script
+// made. The verb that runs works on Call.channel.
+type channel struct {
+	leg *Leg // nil: the call's own
+
+	pending  []assigned // variables set and not yet seen in an event
+	sequence int        // of assigned and started, in the order they were sent
+	bridging bool       // continue_on_fail and hangup_after_bridge are as bridge wants them
+	speech   bool       // fire_asr_events is set
+	recorded string     // what record_call records to
+	handlers []*listener
+}
+
+// target is the channel as a command names it: nothing for the call's own.
+func (ch *channel) target() string {
+	if ch.leg != nil {
+		return ch.leg.uuid
+	}
+	return ""
+}
+
+// channelID is the Unique-ID of the channel that the running verb works on.
+func (c *Call) channelID() string {
+	if c.channel.leg != nil {
+		return c.channel.leg.uuid
+	}
+	return c.conn.UUID()
+}
+
+// newest is the newest event of the channel that the running verb works on.
+func (c *Call) newest() *esl.Event {
+	if leg := c.channel.leg; leg != nil {
+		return leg.newest
+	}
+	return c.conn.Latest()
+}
+
+// channelOf is the channel with that Unique-ID, or nil.
+func (c *Call) channelOf(uuid string) *channel {
+	if uuid == c.conn.UUID() {
+		return &c.own
+	}
+	if leg := c.legs[uuid]; leg != nil {
+		return &leg.channel
+	}
+	return nil
+}
+
+// syncVariable is never set: to unset it changes nothing, and its end says that all before has ended.
+const syncVariable = "callisto_sync"
