@@ -52,7 +52,7 @@ func (leg *Leg) note(e *esl.Event) {
 func (c *Call) endLegs() {
 	for _, leg := range c.legs {
 		if !leg.gone && !leg.let {
-			c.conn.Post(esl.Hangup{Channel: leg.uuid})
+			c.conn.Post(esl.API{Command: "uuid_kill", Args: leg.uuid}) // esl.Hangup would wait for what runs
 		}
 	}
 	if len(c.legs) > 0 {

@@ -112,12 +112,17 @@ func transfer(c *Call, L *lua.LState, a args) int {
 func hangup(c *Call, L *lua.LState, a args) int {
 	cause := "NORMAL_CLEARING"
 	if a.given(0) {
-		cause = strings.ToUpper(a.word(0))
+		cause = a.cause(0)
 	}
 	if c.inHooks && c.leg == nil {
 		return 0
 	}
-	c.check(L, c.conn.Post(esl.Hangup{Channel: c.target(), Cause: cause}))
+	if (len(c.waits) > 0 || c.leg != nil) && c.conn.Full() {
+		// In a handler, or on a leg, something may run, and the order to hang up would wait for its end.
+		c.check(L, c.conn.Post(esl.API{Command: "uuid_kill", Args: c.channelID() + " " + cause}))
+	} else {
+		c.check(L, c.conn.Post(esl.Hangup{Channel: c.target(), Cause: cause}))
+	}
 	if c.leg != nil {
 		c.check(L, c.conn.Flush())
 		return 0
