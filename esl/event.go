@@ -145,6 +145,10 @@ func (e *Event) All() iter.Seq2[string, string] {
 	}
 }
 
+// HasVariables reports whether the event shows the channel's variables: those such as DTMF and
+// CHANNEL_STATE do not (recording dtmf_events).
+func (e *Event) HasVariables() bool { return strings.Contains(e.head, "\nvariable_") }
+
 // Variables are the channel's variables in their order, without the prefix
 // "variable_".
 func (e *Event) Variables() iter.Seq2[string, string] {

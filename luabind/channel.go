@@ -14,7 +14,7 @@ type channel struct {
 	bridging bool       // continue_on_fail and hangup_after_bridge are as bridge wants them
 	speech   bool       // fire_asr_events is set
 	recorded string     // what record_call records to
-	handlers []*listener
+	room     string     // the conference that the channel was last sent to
 }
 
 // target is the channel as a command names it: nothing for the call's own.

@@ -32,8 +32,9 @@ var connectVerbs = []Verb{
 			{Name: "continue_on_fail", Type: Boolean, Doc: "false: hang up when nobody can be reached, instead of going on with the script"},
 		}, dialOptions...),
 		Results: []Result{{"leg", "Bridge", "leg.answered, leg.cause (the hangup cause of the other side), leg.disposition (as FreeSWITCH names the outcome of the last attempt), leg.seconds (how long the two talked), leg.leg (the other channel's UUID), leg.target (who was tried last), leg.stopped (true when a handler ended it)"}},
-		Doc:     "Connects the caller with somebody else, and waits until they have parted, or nobody could be reached.",
-		run:     bridge,
+		Doc: "Connects the caller with somebody else, and waits until they have parted, or nobody could be reached. " +
+			"While it rings, digits are not noticed; once the two talk, they are.",
+		run: bridge,
 	},
 }
 

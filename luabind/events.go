@@ -584,9 +584,7 @@ func (c *Call) stop(L *lua.LState, in *waiting) {
 	case "bridge":
 		c.order(L, in.channel, esl.API{Command: "hupall", Args: "NORMAL_CLEARING " + bridgeMark + " " + c.idOf(in.channel)})
 	case "conference":
-		if name, ok := c.newestOf(in.channel).Variable("conference_name"); ok {
-			c.order(L, in.channel, esl.API{Command: "conference", Args: name + " kick uuid=" + c.idOf(in.channel)})
-		}
+		c.order(L, in.channel, esl.API{Command: "conference", Args: in.channel.room + " kick uuid=" + c.idOf(in.channel)})
 	case "fifo", "callcenter":
 		c.control(L, in.channel, "uuid_recv_dtmf", exitKey)
 	case "read", "play_and_get_digits", "play_and_detect_speech":
@@ -618,13 +616,6 @@ func (c *Call) idOf(ch *channel) string {
 		return ch.leg.uuid
 	}
 	return c.conn.UUID()
-}
-
-func (c *Call) newestOf(ch *channel) *esl.Event {
-	if ch.leg != nil {
-		return ch.leg.newest
-	}
-	return c.conn.Latest()
 }
 
 // tellDropped says, once for a call, that events were lost, and which.

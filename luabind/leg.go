@@ -38,7 +38,9 @@ func (c *Call) newLeg(uuid string) *Leg {
 
 // note keeps what an event says of the leg.
 func (leg *Leg) note(e *esl.Event) {
-	leg.newest = e
+	if e.HasVariables() {
+		leg.newest = e
+	}
 	switch e.Name() {
 	case "CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE":
 		leg.gone = true

@@ -46,8 +46,9 @@ var queueVerbs = []Verb{
 			{Name: "music", Type: Text, Doc: "what the caller hears instead of the queue's own"},
 		},
 		Results: []Result{{"served", "Served", "served.answered, served.agent, served.reason (answered, left by the key, stopped by a handler, no such queue, or FreeSWITCH's cc_cancel_reason, such as TIMEOUT), served.key, served.seconds"}},
-		Doc:     "Puts the caller into a queue of mod_callcenter, and waits until an agent has talked to the caller, or the waiting is over.",
-		run:     callcenter,
+		Doc: "Puts the caller into a queue of mod_callcenter, and waits until an agent has talked to the caller, or the waiting is over. Keys, and a " +
+			"handler's \"stop\", are noticed only where the queue plays music.",
+		run: callcenter,
 	},
 	{
 		Name:   "voicemail",
@@ -176,6 +177,7 @@ func fifo(c *Call, L *lua.LState, a args) int {
 	} else {
 		c.post(L, execute("set", "fifo_consumer_exit_key="+exitKey))
 	}
+	c.post(L, execute("unset", "fifo_status"))
 	began := time.Now()
 	e := c.runAway(L, execute("fifo", words(list...).escaped()))
 	stopped := c.stopped

@@ -68,6 +68,7 @@ func conference(c *Call, L *lua.LState, a args) int {
 		}
 		arg += "+flags{" + strings.Join(flags, "|") + "}"
 	}
+	c.room = name
 	x := execute("conference", literal(arg).escaped())
 	began := time.Now()
 	if !a.optBool("wait", true) {
