@@ -583,7 +583,7 @@ func (c *Conn) next(ctx context.Context, application string) (*Event, error) {
 // note keeps what an event says of the channel and of what runs on it.
 func (c *Conn) note(e *Event) {
 	name := e.Name()
-	if name != "" && name != "BACKGROUND_JOB" && c.isOurs(e) && e.HasVariables() {
+	if name != "" && name != "BACKGROUND_JOB" && c.isOurs(e) && (strings.HasPrefix(name, "CHANNEL_EXECUTE") || e.HasVariables()) {
 		c.latest = e
 	}
 	c.hungup = newer(c.hungup, c.hangup(e, c.uuid))

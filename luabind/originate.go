@@ -94,6 +94,8 @@ func join(c *Call, L *lua.LState, a args) int {
 		c.post(L, execute("export", "nolocal:"+bridgeMark+"="+c.channelID()))
 	}
 	c.keep(L, true, false)
+	// The leg stays when the bridge ends. It is not enough that originate has said so.
+	c.check(L, c.conn.Post(esl.Execute{App: "set", Arg: "park_after_bridge=true", Channel: leg.uuid, EventLock: true}))
 	e := c.run(L, execute("bridge", literal("{loopback_bowout=false}loopback/app=intercept:"+leg.uuid).escaped()), 0)
 	stopped := c.stopped
 	if marked {

@@ -577,6 +577,9 @@ func (c *Channel) obeyExecute(cmd *command) {
 func (c *Channel) interrupt(all bool) {
 	if all {
 		c.queue = nil
+		if c.breaksAll {
+			c.deafToBreak = false
+		}
 	}
 	c.broken = true
 	if c.broadcast {
