@@ -281,7 +281,7 @@ func (c *Call) askOnce(L *lua.LState, a args, q question) (digits, reason, detai
 				break
 			}
 		}
-		c.post(L, execute("unset", "playback_terminators"))
+		c.unset(L, "playback_terminators")
 		if c.stopped {
 			return "", "stopped", ""
 		}
@@ -341,9 +341,9 @@ func (c *Call) read(L *lua.LState, q question, prompt []argument) *esl.Event {
 	if len(prompt) > 0 {
 		file, delimiter = prompts(prompt)
 	}
-	c.post(L, execute("unset", "read_terminator_used"))
+	c.unset(L, "read_terminator_used")
 	if delimiter != "" {
-		c.post(L, execute("set", assignment("set", "playback_delimiter", literal(delimiter))))
+		c.assign(L, "playback_delimiter", literal(delimiter))
 		c.post(L, execute("set", "playback_sleep_val=0"))
 	}
 	number := func(n int64) argument { return literal(strconv.FormatInt(n, 10)) }
@@ -351,8 +351,8 @@ func (c *Call) read(L *lua.LState, q question, prompt []argument) *esl.Event {
 		number(q.timeout.Milliseconds()), literal(q.terminators), number(max(q.digitTimeout.Milliseconds(), 1)))
 	e := c.run(L, execute("read", arg.escaped()), 0)
 	if delimiter != "" {
-		c.post(L, execute("unset", "playback_delimiter"))
-		c.post(L, execute("unset", "playback_sleep_val"))
+		c.unset(L, "playback_delimiter")
+		c.unset(L, "playback_sleep_val")
 	}
 	return e
 }

@@ -2,6 +2,7 @@ package luabind
 
 import (
 	"callisto/esl"
+	lua "github.com/yuin/gopher-lua"
 )
 
 // A channel is what is known of one channel: of the call's own, or of a leg that the script
@@ -14,6 +15,7 @@ type channel struct {
 	bridging bool       // continue_on_fail and hangup_after_bridge are as bridge wants them
 	speech   bool       // fire_asr_events is set
 	recorded string     // what record_call records to
+	played   *playing   // the last playback that was not waited for
 	room     string     // the conference that the channel was last sent to
 }
 
@@ -54,3 +56,15 @@ func (c *Call) channelOf(uuid string) *channel {
 
 // syncVariable is never set: to unset it changes nothing, and its end says that all before has ended.
 const syncVariable = "callisto_sync"
+
+// assign sets a variable of the channel, and unset unsets one, for a verb's own use.
+func (c *Call) assign(L *lua.LState, name string, value argument) {
+	c.post(L, execute("set", assignment("set", name, value)))
+	text := value.text()
+	c.pending = append(c.pending, assigned{name, &text, c.sequence})
+}
+
+func (c *Call) unset(L *lua.LState, name string) {
+	c.post(L, execute("unset", literal(name).escaped()))
+	c.pending = append(c.pending, assigned{name, nil, c.sequence})
+}

@@ -187,7 +187,7 @@ func bridge(c *Call, L *lua.LState, a args) int {
 		undo = append(undo, "call_timeout")
 	}
 	if v, ok := a.optText("ringback"); ok {
-		c.post(L, execute("set", assignment("set", "ringback", v)))
+		c.assign(L, "ringback", v)
 		undo = append(undo, "ringback")
 	}
 	if len(c.listeners)+len(c.timers) > 0 {
@@ -218,7 +218,7 @@ func bridge(c *Call, L *lua.LState, a args) int {
 	}
 	stopped := c.stopped
 	for _, name := range undo {
-		c.post(L, execute("unset", literal(name).escaped()))
+		c.unset(L, name)
 	}
 	result := bridgeResult(L, e, stopped)
 	result.RawSetString("target", lua.LString(t.address.text()))

@@ -381,6 +381,16 @@ func (c *Call) awaitListening(L *lua.LState, app string, x *esl.Execution, seque
 	return x.Event
 }
 
+// pause waits without an application: the digits that come meanwhile are noticed (in sleep they wait), and what
+// plays goes on.
+func (c *Call) pause(L *lua.LState, d time.Duration) {
+	in := c.enter("")
+	defer c.leave(in)
+	leg := c.leg
+	c.pump(L, d, func() bool { return in.stopped || leg != nil && leg.gone })
+	c.stopped = in.stopped
+}
+
 // maxOverdue is how many events are still looked at when the time is up: what had come by then may be the end.
 const maxOverdue = 4 * esl.DefaultMaxQueue
 

@@ -39,7 +39,7 @@ func playback(c *Call, L *lua.LState, a args) int {
 	}
 	terminators, ended := a.optText("terminators")
 	if ended {
-		c.post(L, execute("set", assignment("set", "playback_terminators", terminators)))
+		c.assign(L, "playback_terminators", terminators)
 	}
 	if !a.optBool("wait", true) {
 		return c.startPlaying(L, a, files, loops, ended)
@@ -60,7 +60,7 @@ play:
 	}
 	stopped := c.stopped
 	if ended {
-		c.post(L, execute("unset", "playback_terminators"))
+		c.unset(L, "playback_terminators")
 	}
 	if stopped {
 		return pushStopped(L)
@@ -134,6 +134,7 @@ func (c *Call) startPlaying(L *lua.LState, a args, files []argument, loops int, 
 		}
 	}
 	p.sequence = c.sequence
+	c.played = p
 	c.check(L, c.conn.Flush())
 	L.Push(&lua.LUserData{Value: p, Metatable: shared().playingMeta})
 	return 1
@@ -170,7 +171,7 @@ func init() { // not an initialiser: the functions look into what all VMs share
 			c.applied(p.sequence)
 			if p.ended {
 				p.ended = false
-				c.post(L, execute("unset", "playback_terminators"))
+				c.unset(L, "playback_terminators")
 			}
 			if p.stopped {
 				return pushStopped(L)
@@ -213,6 +214,12 @@ func steps(L *lua.LState, what string) string {
 		L.RaiseError("%s: wants a whole number, or one with a sign in a string such as \"+1000\", not %s", what, describe(L.Get(2)))
 	}
 	return s
+}
+
+// plays reports whether a playback goes on that was not waited for.
+func (c *Call) plays() bool {
+	p := c.played
+	return p != nil && !p.stopped && !p.executions[len(p.executions)-1].Done()
 }
 
 // stopPlaying ends a playback, and drops what is queued behind it.

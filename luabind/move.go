@@ -15,7 +15,7 @@ var moveVerbs = []Verb{
 		Results: []Result{{"status", "string?", "what the other side answered, such as 202; nil where that is not known"}},
 		Doc:     "Asks the caller's side to call somebody else instead (SIP REFER). It hangs up here when it does.",
 		run: func(c *Call, L *lua.LState, a args) int {
-			c.post(L, execute("unset", "sip_refer_status_code"))
+			c.unset(L, "sip_refer_status_code")
 			e := c.run(L, execute("deflect", literal(a.word(0)).escaped()), 0)
 			if status, ok := e.Variable("sip_refer_status_code"); ok {
 				L.Push(lua.LString(status))

@@ -99,7 +99,7 @@ func join(c *Call, L *lua.LState, a args) int {
 	e := c.run(L, execute("bridge", literal("{loopback_bowout=false}loopback/app=intercept:"+leg.uuid).escaped()), 0)
 	stopped := c.stopped
 	if marked {
-		c.post(L, execute("unset", "nolocal:"+bridgeMark))
+		c.unset(L, "nolocal:"+bridgeMark)
 	}
 	t := bridgeResult(L, e, stopped)
 	t.RawSetString("leg", lua.LString(leg.uuid))

@@ -71,6 +71,18 @@ func (c *Call) runAway(L *lua.LState, x esl.Execute) *esl.Event {
 	return c.run(L, x, 0)
 }
 
+// left ends the script of a call that somebody else has now; a leg is only let go.
+func (c *Call) left(L *lua.LState, reason string) int {
+	if c.leg == nil {
+		c.unwind(L, Outcome{Ending: Transferred})
+	}
+	c.leg.let = true
+	t := L.CreateTable(0, 1)
+	t.RawSetString("reason", lua.LString(reason))
+	L.Push(t)
+	return 1
+}
+
 func valetPark(c *Call, L *lua.LState, a args) int {
 	lot := a.plain(0, "lot")
 	arg := lot
@@ -85,7 +97,7 @@ func valetPark(c *Call, L *lua.LState, a args) int {
 	}
 	var undo []string
 	set := func(name string, value argument) {
-		c.post(L, execute("set", assignment("set", name, value)))
+		c.assign(L, name, value)
 		undo = append(undo, name)
 	}
 	limit, limited := a.seconds("timeout")
@@ -104,13 +116,17 @@ func valetPark(c *Call, L *lua.LState, a args) int {
 		set("valet_announce_slot", literal("false"))
 	}
 	began := time.Now()
-	c.post(L, execute("unset", "valet_lot_extension"))
+	c.unset(L, "valet_lot_extension")
+	c.unset(L, "uuid_bridge")
 	e := c.runAway(L, execute("valet_park", literal(arg).escaped()))
 	stopped := c.stopped
 	for _, name := range undo {
-		c.post(L, execute("unset", name))
+		c.unset(L, name)
 	}
 	t := L.CreateTable(0, 3)
+	if by, _ := e.Variable("uuid_bridge"); by != "" {
+		return c.left(L, "picked up")
+	}
 	space, parked := e.Variable("valet_lot_extension")
 	if parked {
 		t.RawSetString("space", lua.LString(space))
@@ -177,13 +193,17 @@ func fifo(c *Call, L *lua.LState, a args) int {
 	} else {
 		c.post(L, execute("set", "fifo_consumer_exit_key="+exitKey))
 	}
-	c.post(L, execute("unset", "fifo_status"))
+	c.unset(L, "fifo_status")
+	c.unset(L, "fifo_serviced_uuid")
 	began := time.Now()
 	e := c.runAway(L, execute("fifo", words(list...).escaped()))
 	stopped := c.stopped
 	get := func(name string) string { v, _ := e.Variable(name); return v }
 	t := L.CreateTable(0, 4)
 	status := get("fifo_status")
+	if side == "in" && status != "ABORTED" && get("fifo_serviced_uuid") != "" {
+		return c.left(L, "served")
+	}
 	t.RawSetString("status", lua.LString(status))
 	t.RawSetString("seconds", lua.LNumber(time.Since(began).Seconds()))
 	reason := "ended"
@@ -197,7 +217,7 @@ func fifo(c *Call, L *lua.LState, a args) int {
 		reason = "served"
 	}
 	t.RawSetString("reason", lua.LString(reason))
-	c.post(L, execute("unset", "fifo_caller_exit_key"))
+	c.unset(L, "fifo_caller_exit_key")
 	L.Push(t)
 	return 1
 }
@@ -210,12 +230,12 @@ func callcenter(c *Call, L *lua.LState, a args) int {
 			a.fail("option `music` holds a $ or a backslash")
 		}
 		a.playable(music)
-		c.post(L, execute("set", assignment("set", "cc_moh_override", music)))
+		c.assign(L, "cc_moh_override", music)
 		defer func() { c.conn.Post(execute("unset", "cc_moh_override")) }()
 	}
 	c.exitKeys(L, a, "cc_exit_keys")
 	for _, name := range []string{"cc_cause", "cc_cancel_reason", "cc_exit_key", "cc_agent"} {
-		c.post(L, execute("unset", name))
+		c.unset(L, name)
 	}
 	began := time.Now()
 	e := c.run(L, execute("callcenter", literal(queue).escaped()), 0)
@@ -240,7 +260,7 @@ func callcenter(c *Call, L *lua.LState, a args) int {
 		reason = "no such queue"
 	}
 	t.RawSetString("reason", lua.LString(reason))
-	c.post(L, execute("unset", "cc_exit_keys"))
+	c.unset(L, "cc_exit_keys")
 	L.Push(t)
 	return 1
 }

@@ -118,7 +118,7 @@ func record(c *Call, L *lua.LState, a args) int {
 		list = append(list, literal(strconv.Itoa(threshold)), literal(strconv.Itoa(silence)))
 	}
 	after := c.terminated(L, a)
-	c.post(L, execute("unset", "silence_hits_exhausted"))
+	c.unset(L, "silence_hits_exhausted")
 	e := c.run(L, execute("record", words(list...).escaped()), 0)
 	stopped := c.stopped
 	after()

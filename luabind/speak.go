@@ -80,8 +80,8 @@ func (c *Call) terminated(L *lua.LState, a args) (after func()) {
 	if !ok {
 		return func() {}
 	}
-	c.post(L, execute("set", assignment("set", "playback_terminators", t)))
-	return func() { c.post(L, execute("unset", "playback_terminators")) }
+	c.assign(L, "playback_terminators", t)
+	return func() { c.unset(L, "playback_terminators") }
 }
 
 func (c *Call) pushHeard(L *lua.LState, e *esl.Event) int {
@@ -171,16 +171,16 @@ func phrase(c *Call, L *lua.LState, a args) int {
 	language, given := a.optText("language")
 	before := c.variable("language")
 	if given {
-		c.post(L, execute("set", assignment("set", "language", language)))
+		c.assign(L, "language", language)
 	}
 	after := c.terminated(L, a)
 	e := c.run(L, execute("phrase", arg.escaped()), 0)
 	after()
 	if given {
 		if v, ok := before.(lua.LString); ok {
-			c.post(L, execute("set", assignment("set", "language", literal(string(v)))))
+			c.assign(L, "language", literal(string(v)))
 		} else {
-			c.post(L, execute("unset", "language"))
+			c.unset(L, "language")
 		}
 	}
 	return c.pushHeard(L, e)

@@ -37,7 +37,9 @@ var controlVerbs = []Verb{
 		Params: []Param{{Name: "time", Type: Duration, Doc: "how long"}},
 		Doc:    "Waits, with silence on the line.",
 		run: func(c *Call, L *lua.LState, a args) int {
-			if d := a.duration(0); d > 0 {
+			if d := a.duration(0); d > 0 && c.conn.Async() && (c.listens() || c.plays()) {
+				c.pause(L, d)
+			} else if d > 0 {
 				c.run(L, execute("sleep", lua.LNumber(max(d.Milliseconds(), 1)).String()), 0)
 			}
 			return 0

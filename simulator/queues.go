@@ -40,8 +40,7 @@ func appCallcenter(c *Channel, data string) {
 	c.exits = exits{}
 }
 
-// appFifo is mod_fifo. On a real switch a caller who is served is no longer the socket's; here the caller
-// talks to the agent and is hung up.
+// appFifo is mod_fifo. A caller who is served is no longer the socket's.
 func appFifo(c *Channel, data string) {
 	a := arguments(data, 5)
 	if strings.EqualFold(a[1], "out") {
@@ -54,12 +53,16 @@ func appFifo(c *Channel, data string) {
 	c.answer()
 	c.set("fifo_status", "WAITING")
 	c.exits = exits{keys: c.vars.get("fifo_caller_exit_key")}
-	c.queueUp("fifo/"+a[0], "fifo")
+	c.s.note(c, Played, "", "local_stream://moh")
+	d := dialling{groups: [][]dialedLeg{{{DialedLeg: DialedLeg{DialString: "fifo/" + a[0]}}}}}
+	if leg, _ := c.s.originate(&c.task, c, d, 0, nil); leg != nil {
+		c.set("fifo_serviced_uuid", leg.UUID)
+		leg.hangup("NORMAL_CLEARING", false)
+		c.leaveTo(&transfer{destination: "fifo", dialplan: "inline"})
+	}
 	if c.exits.used != 0 {
 		c.set("fifo_caller_exit_key", string(c.exits.used))
 		c.set("fifo_status", "ABORTED")
-	} else if c.ready() && c.vars.get("fifo_cause") == "answered" {
-		c.hangup("NORMAL_CLEARING", true)
 	}
 	c.exits = exits{}
 }
