@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -631,9 +632,17 @@ func (c *Call) idOf(ch *channel) string {
 // tellDropped says, once for a call, that events were lost, and which.
 func (c *Call) tellDropped() {
 	if c.dropped == 0 {
-		c.log.Warn("events were dropped: the script computed while more came than limits.queue holds", "events", c.conn.Lost())
+		c.log.Warn("events were dropped: the script computed while more came than limits.queue holds", "events", lostText(c.conn.Lost()))
 	}
 	c.dropped = c.conn.Dropped()
+}
+
+func lostText(lost map[string]uint64) string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(lost)) {
+		list = append(list, fmt.Sprintf("%s: %d", name, lost[name]))
+	}
+	return strings.Join(list, ", ")
 }
 
 func newUUID() string {

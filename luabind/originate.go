@@ -60,8 +60,12 @@ func originate(c *Call, L *lua.LState, a args) int {
 	defer c.leave(in)
 	own := c.channel
 	in.stop = func() { c.order(L, own, esl.API{Command: "uuid_kill", Args: leg.uuid + " ORIGINATOR_CANCEL"}) }
-	c.pump(L, 0, func() bool { return j.done })
+	c.pump(L, 0, func() bool { return j.done || own.leg != nil && own.leg.gone })
 	delete(c.jobs, j.uuid)
+	if !j.done {
+		in.stop()
+		panic(legGone{own.leg})
+	}
 	c.stopped = in.stopped
 	if !strings.HasPrefix(j.text, "+OK") {
 		delete(c.legs, leg.uuid)

@@ -595,6 +595,9 @@ func (c *Channel) perform(name, arg string) bool {
 		name, arg, _ = strings.Cut(name, "::")
 		app, ok = applications[strings.ToLower(name)]
 	}
+	if ok && c.s.Missing != nil && c.s.Missing(app.name) {
+		ok = false
+	}
 	if !c.up() {
 		if ok && app.zombie && !c.dropped && !c.s.closed {
 			c.execute(app.name, arg, func(data string) { app.run(c, data) })
@@ -610,7 +613,14 @@ func (c *Channel) perform(name, arg string) bool {
 	if app.media && !c.answered && !c.early {
 		c.preAnswer()
 	}
-	c.execute(app.name, arg, func(data string) { app.run(c, data) })
+	c.execute(app.name, arg, func(data string) {
+		if c.s.Stuck != nil && c.s.Stuck(app.name) {
+			c.deafToBreak = true
+			c.idle(-1, nil)
+			return
+		}
+		app.run(c, data)
+	})
 	return true
 }
 
