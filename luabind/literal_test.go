@@ -220,6 +220,10 @@ func slots(v luabind.Verb) []slot {
 	case "gather":
 		list = append(list, slot{"the engine", `call:gather{ speech = { engine = s, grammar = "g" } }`}, slot{"the grammar", `call:gather{ speech = { engine = "e", grammar = s } }`},
 			slot{"prompts", `call:gather{ prompt = { s, "b.wav", s } }`})
+	case "execute":
+		for _, app := range []string{"playback", "phrase", "set", "multiset", "export", "log", "say", "speak", "bridge", "read", "conference", "record", "event", "callcenter"} {
+			list = append(list, slot{"the argument of " + app, `call:execute("` + app + `", s, { timeout = "1s" })`})
+		}
 	case "conference":
 		list = append(list, slot{"who", `local r = call:conference("room", { wait = false }) pcall(r.mute, r, s) pcall(r.kick, r, s) pcall(r.play, r, s) r:leave()`})
 	case "playback":

@@ -67,6 +67,9 @@ var controlVerbs = []Verb{
 		Doc:     "Runs any dialplan application and waits for its end. Its results are channel variables: call:get reads them. An application that FreeSWITCH does not have hangs the call up.",
 		run: func(c *Call, L *lua.LState, a args) int {
 			app := a.word(0)
+			if t := a.text(1); t.holds("$") && (strings.EqualFold(app, "phrase") || strings.Contains(strings.ToLower(t.text()), "phrase:")) {
+				a.fail("the data of a phrase holds a $: macros expand it, and would run what is in it; if that is meant, say so with expand")
+			}
 			timeout, _ := a.optDuration("timeout")
 			e := c.run(L, execute(app, a.text(1).wire(app)), timeout)
 			if e == nil {
