@@ -199,6 +199,9 @@ func (c *Call) listen(L *lua.LState, a args, w wanted) {
 		name += " " + w.subclass
 	}
 	c.subscribe(L, name)
+	if w.name == "CHANNEL_EXECUTE_COMPLETE" {
+		c.conn.IgnoreOthers(false) // all of them are wanted now
+	}
 	if w.kind == "speech" && !c.speech {
 		// Without it the results go to an embedded script's callback only (switch_ivr_async.c).
 		c.speech = true

@@ -409,6 +409,11 @@ call:answer() call:sleep(1000) h:cancel() call:hold() call:sleep(1000) call:flus
 		want:   []string{"CHANNEL_ANSWER true", "1 1 1 DTMF nil", "event CHANNEL_HOLD"},
 	},
 	{
+		name:   "on the end of every application",
+		script: `local apps = {} call:on("CHANNEL_EXECUTE_COMPLETE", function(e) apps[#apps + 1] = e.Application end) call:set("x", 1) call:playback("a.wav") out(table.concat(apps, " "))`,
+		want:   []string{"set playback"},
+	},
+	{
 		name:   "on bridge and unbridge",
 		script: `call:on("bridge", function(e) out("bridge") end) call:on("unbridge", function(e) out("unbridge") end) call:bridge("user/short")`,
 		want:   []string{"bridge", "unbridge"},
