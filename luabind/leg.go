@@ -1,6 +1,7 @@
 package luabind
 
 import (
+	"context"
 	"time"
 
 	"callisto/esl"
@@ -50,15 +51,18 @@ func (leg *Leg) note(e *esl.Event) {
 	}
 }
 
-// endLegs hangs up the legs that the script leaves behind: nobody else knows of them.
+// endLegs hangs up the legs that the script leaves behind: nobody else knows of them. It waits for the answers, as
+// the connection may be closed next, with what the switch has not read.
 func (c *Call) endLegs() {
+	if len(c.legs) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), settle)
+	defer cancel()
 	for _, leg := range c.legs {
 		if !leg.gone && !leg.let {
-			c.conn.Post(esl.API{Command: "uuid_kill", Args: leg.uuid}) // esl.Hangup would wait for what runs
+			c.conn.Do(ctx, esl.API{Command: "uuid_kill", Args: leg.uuid}) // esl.Hangup would wait for what runs
 		}
-	}
-	if len(c.legs) > 0 {
-		c.conn.Flush()
 	}
 }
 
@@ -171,5 +175,5 @@ func legToString(L *lua.LState) int {
 	return 1
 }
 
-// settle is how long the events of a leg may take after what caused them has been answered.
+// settle is how long the switch may take to hang up what a script leaves behind.
 const settle = 2 * time.Second
