@@ -164,11 +164,7 @@ func (c *Call) wanted(a args) wanted {
 		}
 		w.name, w.subclass = "CUSTOM", subclass
 	case !slices.Contains(switchEvents, w.name):
-		names := slices.Clone(switchEvents)
-		for k := range kinds {
-			names = append(names, k)
-		}
-		slices.Sort(names)
+		names := append(slices.Sorted(maps.Keys(kinds)), switchEvents...)
 		a.fail("there is no event `%s`%s", asked, didYouMean(asked, names))
 	}
 	if t, ok := a.option("match"); ok {
