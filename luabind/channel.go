@@ -15,7 +15,6 @@ type channel struct {
 	bridging bool       // continue_on_fail and hangup_after_bridge are as bridge wants them
 	speech   bool       // fire_asr_events is set
 	recorded string     // what record_call records to
-	played   *playing   // the last playback that was not waited for
 	room     string     // the conference that the channel was last sent to
 }
 

@@ -26,7 +26,7 @@ var uses = []use{
 	{verb: "answer", args: `()`, apps: []string{"answer"}},
 	{verb: "pre_answer", args: `()`, apps: []string{"pre_answer"}},
 	{verb: "ring_ready", args: `()`, apps: []string{"ring_ready"}},
-	{verb: "sleep", args: `("1h")`, apps: []string{"sleep"}, waits: true},
+	{verb: "sleep", args: `("1h")`, waits: true},
 	{verb: "transfer", args: `("1000", "XML", "default")`, apps: []string{"transfer"}, ends: "transferred"},
 	{verb: "hangup", args: `("USER_BUSY")`, ends: "hung up by script"},
 	{verb: "execute", args: `("park")`, apps: []string{"park"}, waits: true},

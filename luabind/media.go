@@ -134,7 +134,6 @@ func (c *Call) startPlaying(L *lua.LState, a args, files []argument, loops int, 
 		}
 	}
 	p.sequence = c.sequence
-	c.played = p
 	c.check(L, c.conn.Flush())
 	L.Push(&lua.LUserData{Value: p, Metatable: shared().playingMeta})
 	return 1
@@ -214,12 +213,6 @@ func steps(L *lua.LState, what string) string {
 		L.RaiseError("%s: wants a whole number, or one with a sign in a string such as \"+1000\", not %s", what, describe(L.Get(2)))
 	}
 	return s
-}
-
-// plays reports whether a playback goes on that was not waited for.
-func (c *Call) plays() bool {
-	p := c.played
-	return p != nil && !p.stopped && !p.executions[len(p.executions)-1].Done()
 }
 
 // stopPlaying ends a playback, and drops what is queued behind it.

@@ -35,9 +35,10 @@ var controlVerbs = []Verb{
 	{
 		Name:   "sleep",
 		Params: []Param{{Name: "time", Type: Duration, Doc: "how long"}},
-		Doc:    "Waits, with silence on the line.",
+		Doc:    "Waits, while what plays goes on. Without the word async in the dialplan a digit ends it.",
 		run: func(c *Call, L *lua.LState, a args) int {
-			if d := a.duration(0); d > 0 && c.conn.Async() && (c.listens() || c.plays()) {
+			if d := a.duration(0); d > 0 && c.conn.Async() {
+				// Not the application sleep: a digit would end it (measured), and what plays would have to end first.
 				c.pause(L, d)
 			} else if d > 0 {
 				c.run(L, execute("sleep", lua.LNumber(max(d.Milliseconds(), 1)).String()), 0)

@@ -275,7 +275,7 @@ h = call:playback("a.wav", { wait = false }) out(h:wait())`,
 	{
 		name: "record_call",
 		script: `call:record_call("/tmp/all.wav", { max = "60s", stereo = true }) call:sleep(1000) call:mask_record_call() call:sleep(1000) call:unmask_record_call()
-call:stop_record_call() call:sleep(1) out(call:get("record_seconds"))`,
+call:stop_record_call() call:playback("a.wav") out(call:get("record_seconds"))`,
 		want: []string{"2"},
 		does: []string{"set RECORD_STEREO=true", "record_session /tmp/all.wav +60", "record_session_mask /tmp/all.wav", "record_session_unmask /tmp/all.wav", "stop_record_session /tmp/all.wav"},
 	},
@@ -334,7 +334,7 @@ leg = call:originate("user/short") b = call:join(leg) out(b.answered, leg.up)`,
 	{name: "transfer", script: `call:transfer("1000", "XML", "default") out("not reached")`, does: []string{"transfer 1000 XML default"}},
 	{name: "deflect", script: `call:answer() call:deflect("sip:1001@example.com") out("not reached")`, does: []string{"deflect sip:1001@example.com"}},
 	{name: "redirect", script: `call:redirect("sip:1001@example.com") out("not reached")`, does: []string{"redirect sip:1001@example.com"}},
-	{name: "hold", script: `call:hold() call:sleep(1000) call:unhold() call:sleep(1)`, does: []string{"hold", "sleep 1000", "unhold"}},
+	{name: "hold", script: `call:hold() call:sleep(1000) call:unhold() call:sleep(1)`, does: []string{"hold", "unhold"}},
 	{name: "send_dtmf", script: `call:send_dtmf("12w#", { duration = 100 }) call:send_dtmf("5") call:sleep(1)`, does: []string{"send_dtmf 12w#@100", "send_dtmf 5"}},
 	{
 		name:   "schedule_hangup",
@@ -471,5 +471,5 @@ call:answer() call:sleep(1000) h:cancel() call:hold() call:sleep(1000) call:flus
 		script: `call:set("a", "1") call:export("b", "2") call:set{ c = "3" } out(call:get("a"), call.vars.b, call.vars().c) call:unset("a") out(call:get("a")) out(call:get("c", { fresh = true }))`,
 		want:   []string{"1 2 3", "nil", "3"},
 	},
-	{name: "answer", script: `call:ring_ready() call:pre_answer() call:answer() call:sleep(10)`, does: []string{"ring_ready", "pre_answer", "answer", "sleep 10"}},
+	{name: "answer", script: `call:ring_ready() call:pre_answer() call:answer() call:sleep(10)`, does: []string{"ring_ready", "pre_answer", "answer"}},
 }
