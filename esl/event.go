@@ -189,8 +189,8 @@ func (e *Event) value(at int) string {
 	return unescape(v)
 }
 
-// size is how many bytes it holds.
-func (e *Event) size() int { return len(e.head) + len(e.body) }
+// Size is how many bytes the event holds.
+func (e *Event) Size() int { return len(e.head) + len(e.body) }
 
 // String is the event as it would be in the plain format.
 func (e *Event) String() string { return e.head + "\n\n" + e.body }

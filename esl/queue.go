@@ -48,7 +48,7 @@ func (q *queue) put(e *Event) {
 		q.events, q.first = q.events[:n], 0
 	}
 	q.events = append(q.events, e)
-	q.bytes += e.size()
+	q.bytes += e.Size()
 	q.due = q.due || q.only == "" || ends(e, q.only) || q.waiting() >= q.max/2
 	q.mu.Unlock()
 }
@@ -78,7 +78,7 @@ func ends(e *Event, application string) bool {
 }
 
 func (q *queue) full(e *Event) bool {
-	n, bytes := q.waiting(), q.bytes+e.size()
+	n, bytes := q.waiting(), q.bytes+e.Size()
 	if n == 0 || n < q.max && bytes <= maxQueueBytes {
 		return false
 	}
@@ -134,7 +134,7 @@ func (q *queue) take(application string) (*Event, error) {
 		e := q.events[q.first]
 		q.events[q.first] = nil
 		q.first++
-		q.bytes -= e.size()
+		q.bytes -= e.Size()
 		return e, nil
 	}
 	return nil, q.err

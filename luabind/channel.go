@@ -42,17 +42,6 @@ func (c *Call) newest() *esl.Event {
 	return c.conn.Latest()
 }
 
-// channelOf is the channel with that Unique-ID, or nil.
-func (c *Call) channelOf(uuid string) *channel {
-	if uuid == c.conn.UUID() {
-		return &c.own
-	}
-	if leg := c.legs[uuid]; leg != nil {
-		return &leg.channel
-	}
-	return nil
-}
-
 // syncVariable is never set: to unset it changes nothing, and its end says that all before has ended.
 const syncVariable = "callisto_sync"
 

@@ -187,6 +187,7 @@ func bridge(c *Call, L *lua.LState, a args) int {
 		undo = append(undo, "call_timeout")
 	}
 	if v, ok := a.optText("ringback"); ok {
+		a.playable(v)
 		c.assign(L, "ringback", v)
 		undo = append(undo, "ringback")
 	}

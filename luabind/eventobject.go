@@ -56,8 +56,10 @@ func eventIndex(L *lua.LState) int {
 }
 
 func eventCall(L *lua.LState) int {
+	e := eventOf(L)
+	charge(L, e.Size())
 	t := L.NewTable()
-	for name, value := range eventOf(L).All() {
+	for name, value := range e.All() {
 		t.RawSetString(name, lua.LString(value))
 	}
 	L.Push(t)

@@ -274,6 +274,7 @@ func waitFor(c *Call, L *lua.LState, a args) int {
 	c.stopped = in.stopped
 	switch {
 	case w.got != nil:
+		c.budget.charged += w.got.Size()
 		L.Push(newEvent(w.got))
 		return 1
 	case in.stopped:
@@ -528,6 +529,7 @@ func (c *Call) handle(L *lua.LState, l *listener, e *esl.Event) {
 	L.Push(l.fn)
 	n := 0
 	if e != nil {
+		c.budget.charged += e.Size()
 		switch l.event.kind {
 		case "dtmf":
 			L.Push(lua.LString(e.Get("DTMF-Digit")))

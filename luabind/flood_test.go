@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"callisto/engine"
 )
 
 // 10,000 events of a conference come while the script does not wait: what waits for it stays in bounds and in
@@ -65,6 +67,28 @@ call:hangup()`}, nil)
 		}
 		if want := fmt.Sprintf("CUSTOM conference::maintenance: %d", dropped); len(told) != 1 || !strings.Contains(told[0].attrs["events"], want) {
 			t.Errorf("the log says %v, once with %q", told, want)
+		}
+	})
+}
+
+// Events that a script keeps count against its memory.
+func TestKeptEventsAreWeighed(t *testing.T) {
+	simulated(t, func(t *testing.T) {
+		b := newBench(t, map[string]string{"main": `local kept = {} call:on("CHANNEL_HOLD", function(e) kept[#kept + 1] = e end) call:playback("silence_stream://60000") log.info("kept " .. #kept)`},
+			func(c *engine.Config) { c.Limits.Memory = 1 << 20 })
+		c := b.start("main")
+		time.Sleep(time.Second)
+		for range 1000 {
+			for _, order := range []string{"uuid_hold ", "uuid_hold off "} {
+				if _, err := b.sw.Execute(context.Background(), order+c.UUID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(time.Millisecond)
+		}
+		b.finish(c)
+		if e, ok := b.log.find("call ended", c.UUID); !ok || e.attrs["ending"] != "over limit" {
+			t.Errorf("the call ended %v\n%s", e, b.log)
 		}
 	})
 }

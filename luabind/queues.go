@@ -87,7 +87,11 @@ func valetPark(c *Call, L *lua.LState, a args) int {
 	lot := a.plain(0, "lot")
 	arg := lot
 	if a.given(1) {
-		arg += " " + a.plain(1, "space")
+		space := a.plain(1, "space")
+		if strings.EqualFold(space, "auto") || strings.EqualFold(space, "ask") {
+			a.fail("a space cannot be called %s; where none is given, the first free one is taken", space)
+		}
+		arg += " " + space
 	} else {
 		low, high := a.optInt("min", 1), a.optInt("max", 99)
 		if low < 0 || high < low {
