@@ -81,7 +81,9 @@ func (v *Verb) call(L *lua.LState) int {
 	if c.ended != nil && !c.inHooks {
 		c.unwind(L, *c.ended)
 	}
-	a.needs(v.Full, v.Async)
+	if v.Full || v.Async {
+		a.needs(v.Full, v.Async)
+	}
 	c.verbs++
 	if c.env.Tap != nil {
 		file, line := where(L)

@@ -53,8 +53,8 @@ func (a argument) holds(chars string) bool {
 // playable raises where a file's name would be more to the switch than that.
 func (a args) playable(files ...argument) {
 	for _, f := range files {
-		if f.expands() {
-			continue
+		if f.expands() || f.text() != "" && !strings.Contains(f.text(), ":") {
+			continue // no scheme in it
 		}
 		text := strings.ToLower(strings.TrimLeft(f.text(), " "))
 		switch {
