@@ -47,4 +47,4 @@ bench: ## Print the ratios and KiB per call of docs/numbers.md
 .PHONY: test-live
 test-live: ## The same flows on a real switch: make test-live FREESWITCH=host:8021 PASSWORD=ClueCon [CALLISTO=our.address]
 	CALLISTO_LIVE="$(FREESWITCH)" CALLISTO_LIVE_PASSWORD="$(PASSWORD)" CALLISTO_LIVE_LISTEN="$(CALLISTO)" \
-		$(GO) test ./engine -run '^TestLive' -count 1 -v
+		$(GO) test ./engine ./luabind -run '^TestLive' -count 1 -v

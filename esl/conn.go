@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"runtime/debug"
@@ -533,6 +534,13 @@ func (c *Conn) Dropped() uint64 {
 	return c.queue.dropped
 }
 
+// Lost tells which events were thrown away, by name, a CUSTOM one with its subclass.
+func (c *Conn) Lost() map[string]uint64 {
+	c.queue.mu.Lock()
+	defer c.queue.mu.Unlock()
+	return maps.Clone(c.queue.lost)
+}
+
 // Close ends the connection and waits for its reading goroutine. What was posted and not
 // flushed is not sent. Closing again does nothing.
 func (c *Conn) Close() error {
@@ -575,7 +583,7 @@ func (c *Conn) next(ctx context.Context, application string) (*Event, error) {
 // note keeps what an event says of the channel and of what runs on it.
 func (c *Conn) note(e *Event) {
 	name := e.Name()
-	if name != "" && name != "BACKGROUND_JOB" && c.isOurs(e) {
+	if name != "" && name != "BACKGROUND_JOB" && c.isOurs(e) && (strings.HasPrefix(name, "CHANNEL_EXECUTE") || e.HasVariables()) {
 		c.latest = e
 	}
 	c.hungup = newer(c.hungup, c.hangup(e, c.uuid))

@@ -1085,7 +1085,7 @@ func TestLongLivedConnectionsDoNotGrow(t *testing.T) {
 		l.next()
 		q.take("")
 	}
-	if cap(l.waiters) > 1000 || cap(q.events) > 1000 || q.length() != 1 || q.bytes != e.size() {
+	if cap(l.waiters) > 1000 || cap(q.events) > 1000 || q.length() != 1 || q.bytes != e.Size() {
 		t.Errorf("the line holds %d, the queue %d of %d bytes", cap(l.waiters), cap(q.events), q.bytes)
 	}
 }

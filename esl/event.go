@@ -145,6 +145,10 @@ func (e *Event) All() iter.Seq2[string, string] {
 	}
 }
 
+// HasVariables reports whether the event shows the channel's variables: those such as DTMF and
+// CHANNEL_STATE do not (recording dtmf_events).
+func (e *Event) HasVariables() bool { return strings.Contains(e.head, "\nvariable_") }
+
 // Variables are the channel's variables in their order, without the prefix
 // "variable_".
 func (e *Event) Variables() iter.Seq2[string, string] {
@@ -185,8 +189,8 @@ func (e *Event) value(at int) string {
 	return unescape(v)
 }
 
-// size is how many bytes it holds.
-func (e *Event) size() int { return len(e.head) + len(e.body) }
+// Size is how many bytes the event holds.
+func (e *Event) Size() int { return len(e.head) + len(e.body) }
 
 // String is the event as it would be in the plain format.
 func (e *Event) String() string { return e.head + "\n\n" + e.body }

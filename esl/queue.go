@@ -19,10 +19,11 @@ type queue struct {
 	max     int
 	share   func(*Event) int // how many times max, and maxQueueBytes, may be filled with it
 	dropped uint64
-	err     error         // why no more will come
-	ready   chan struct{} // holds a token when there is something to look at
-	due     bool          // signal has something to tell: the putting goroutine's
-	only    string        // where set, whoever waits does so for the end of the application with this UUID
+	lost    map[string]uint64 // which were dropped, by name
+	err     error             // why no more will come
+	ready   chan struct{}     // holds a token when there is something to look at
+	due     bool              // signal has something to tell: the putting goroutine's
+	only    string            // where set, whoever waits does so for the end of the application with this UUID
 }
 
 func newQueue(max int, share func(*Event) int) *queue {
@@ -34,7 +35,7 @@ func newQueue(max int, share func(*Event) int) *queue {
 func (q *queue) put(e *Event) {
 	q.mu.Lock()
 	if q.full(e) {
-		q.dropped++
+		q.drop(e)
 		q.mu.Unlock()
 		return
 	}
@@ -47,7 +48,7 @@ func (q *queue) put(e *Event) {
 		q.events, q.first = q.events[:n], 0
 	}
 	q.events = append(q.events, e)
-	q.bytes += e.size()
+	q.bytes += e.Size()
 	q.due = q.due || q.only == "" || ends(e, q.only) || q.waiting() >= q.max/2
 	q.mu.Unlock()
 }
@@ -77,12 +78,30 @@ func ends(e *Event, application string) bool {
 }
 
 func (q *queue) full(e *Event) bool {
-	n, bytes := q.waiting(), q.bytes+e.size()
+	n, bytes := q.waiting(), q.bytes+e.Size()
 	if n == 0 || n < q.max && bytes <= maxQueueBytes {
 		return false
 	}
 	share := q.share(e)
 	return n >= share*q.max || bytes > share*maxQueueBytes
+}
+
+// maxLost bounds the names that are kept of what was dropped: some come from outside.
+const maxLost = 32
+
+func (q *queue) drop(e *Event) {
+	q.dropped++
+	name := e.Name()
+	if s := e.Get("Event-Subclass"); s != "" && len(s) < 64 {
+		name += " " + s
+	}
+	if q.lost == nil {
+		q.lost = make(map[string]uint64)
+	}
+	if _, known := q.lost[name]; !known && len(q.lost) >= maxLost {
+		name = "others"
+	}
+	q.lost[name]++
 }
 
 func (q *queue) waiting() int { return len(q.events) - q.first }
@@ -115,7 +134,7 @@ func (q *queue) take(application string) (*Event, error) {
 		e := q.events[q.first]
 		q.events[q.first] = nil
 		q.first++
-		q.bytes -= e.size()
+		q.bytes -= e.Size()
 		return e, nil
 	}
 	return nil, q.err

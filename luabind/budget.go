@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"callisto/esl"
 	lua "github.com/yuin/gopher-lua"
 )
 
@@ -231,6 +232,10 @@ func (w *weigher) one(v lua.LValue) {
 		w.stack(v)
 	case *lua.LUserData:
 		w.total += 64
+		if e, ok := v.Value.(*esl.Event); ok && !w.seen[e] {
+			w.seen[e] = true
+			w.total += e.Size()
+		}
 	}
 }
 

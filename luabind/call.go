@@ -82,17 +82,19 @@ type Call struct {
 	budget *budget
 	self   *lua.LUserData // the global call
 
+	*channel         // what the running verb works on: own, or a leg's
+	own      channel // the call's own
+
 	ended    *Outcome // once the script is to unwind
 	inHooks  bool     // the hangup handlers run
 	verbs    int
 	loaded   map[string]lua.LValue
-	handlers map[string][]*lua.LFunction
+	onHangup []*listener           // the handlers of hangup
 	fields   map[string]lua.LValue // args and vars, made when first asked for
-	pending  []assigned            // variables set and not yet seen in an event
-	sequence int                   // of assigned and started, in the order they were sent
 	jobs     map[string]*job       // bgapi's that someone may wait for
-	bridging bool                  // continue_on_fail and hangup_after_bridge are as bridge wants them
-	events   map[string]bool       // what is subscribed beyond the basic events
+	legs     map[string]*Leg       // by Unique-ID
+	mayLeave bool                  // what runs may give the channel away
+	listening
 }
 
 // assigned is a variable as the script last set it.
@@ -116,6 +118,7 @@ func New(conn *esl.Conn, env Env) *Call {
 	c.budget.root = c.L
 	c.self = &lua.LUserData{Value: c, Metatable: shared().callMeta}
 	conn.IgnoreOthers(true)
+	c.channel = &c.own
 	return c
 }
 
@@ -130,6 +133,7 @@ func (c *Call) Run(ctx context.Context) Outcome {
 	defer context.AfterFunc(ctx, func() { c.budget.stop(errStop) })()
 	err := c.protect(c.L.NewFunctionFromProto(c.env.Program.proto))
 	out := c.outcome(err)
+	c.endLegs()
 	if out.Ending == Returned || out.Ending == HungUp {
 		if err := c.conn.Flush(); err != nil {
 			out = c.outcome(err)
@@ -175,6 +179,9 @@ func (c *Call) outcome(err error) Outcome {
 // whyGone tells from the error of a wait what ended the call.
 func (c *Call) whyGone(err error) Outcome {
 	var hangup *esl.HangupError
+	if c.mayLeave && errors.As(err, &hangup) && hangup.Cause == "" {
+		return Outcome{Ending: Transferred}
+	}
 	switch {
 	case errors.As(err, &hangup):
 		return Outcome{Ending: CallerHungUp, Cause: hangup.Cause}
@@ -223,11 +230,11 @@ func (c *Call) rethrow(L *lua.LState) {
 // variables where they came, for at most the limit's time together. It is called after the
 // channel has hung up. An error in one is logged and does not keep the others from running.
 func (c *Call) RunHangupHandlers(ctx context.Context, out Outcome) {
-	hooks := c.handlers["hangup"]
+	hooks := c.onHangup
 	if len(hooks) == 0 || c.inHooks {
 		return
 	}
-	c.inHooks = true
+	c.inHooks, c.channel = true, &c.own
 	if c.env.Limits.Hangup > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.env.Limits.Hangup)
@@ -236,9 +243,12 @@ func (c *Call) RunHangupHandlers(ctx context.Context, out Outcome) {
 	c.ctx = ctx
 	c.budget.stopped.Store(nil)
 	defer context.AfterFunc(ctx, func() { c.budget.stop(errHangupTime) })()
-	for _, fn := range hooks {
+	for _, l := range hooks {
+		if l.cancelled {
+			continue
+		}
 		c.budget.err = nil
-		if err := c.protect(fn, lua.LString(out.Cause)); err != nil {
+		if err := c.protect(l.fn, lua.LString(out.Cause)); err != nil {
 			se := newScriptError(err)
 			c.log.Error("error in a hangup handler", "error", se.Message, "at", se.At(), "traceback", se.Traceback)
 		}
@@ -257,11 +267,7 @@ func (c *Call) roots() []lua.LValue {
 	for _, v := range c.loaded {
 		list = append(list, v)
 	}
-	for _, hooks := range c.handlers {
-		for _, fn := range hooks {
-			list = append(list, fn)
-		}
-	}
+	list = c.listenerRoots(list)
 	for _, v := range c.fields {
 		list = append(list, v)
 	}
@@ -270,6 +276,7 @@ func (c *Call) roots() []lua.LValue {
 
 // post sends an application that needs no answer with the next command.
 func (c *Call) post(L *lua.LState, x esl.Execute) {
+	x.Channel = c.target()
 	c.check(L, c.conn.Post(x))
 	c.sequence++
 }
@@ -277,20 +284,25 @@ func (c *Call) post(L *lua.LState, x esl.Execute) {
 // run runs an application and waits for its end. A timeout of 0 is none but the call's own. It
 // unwinds the script when the call ends first, and returns nil when only the time is up.
 func (c *Call) run(L *lua.LState, x esl.Execute, timeout time.Duration) *esl.Event {
+	x.Channel = c.target()
 	running, err := c.conn.Start(x)
 	c.check(L, err)
 	c.sequence++
-	return c.await(L, running, c.sequence, timeout)
+	return c.await(L, x.App, running, c.sequence, timeout)
 }
 
-func (c *Call) await(L *lua.LState, x *esl.Execution, sequence int, timeout time.Duration) *esl.Event {
+func (c *Call) await(L *lua.LState, app string, x *esl.Execution, sequence int, timeout time.Duration) *esl.Event {
+	c.stopped = false
+	if c.listens() {
+		return c.awaitListening(L, app, x, sequence, timeout)
+	}
 	ctx := c.ctx
 	if timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	e, err := c.conn.Wait(ctx, x, c.dispatcher(L))
+	e, err := c.conn.Wait(ctx, x, nil)
 	c.budget.resume()
 	if err != nil {
 		c.conn.Forget(x)

@@ -100,12 +100,13 @@ func callToString(L *lua.LState) int {
 
 // varsIndex, varsNewIndex and varsCall are call.vars.
 func varsIndex(L *lua.LState) int {
-	c, _ := toCall(L.Get(1))
+	c := callOf(L)
 	name, ok := wordOf(L.Get(2))
-	if c == nil || !ok {
+	if !ok {
 		L.Push(lua.LNil)
 		return 1
 	}
+	defer c.on(L.Get(1))()
 	L.Push(c.variable(name))
 	return 1
 }
@@ -114,7 +115,11 @@ func varsNewIndex(L *lua.LState) int {
 	set := shared().verbs["set"]
 	value := L.Get(3)
 	L.Push(set)
-	L.Push(callOf(L).self)
+	if leg, ok := toLeg(L.Get(1)); ok {
+		L.Push(leg.self)
+	} else {
+		L.Push(callOf(L).self)
+	}
 	L.Push(L.Get(2))
 	L.Push(value)
 	L.Call(3, 0)
@@ -124,7 +129,8 @@ func varsNewIndex(L *lua.LState) int {
 func varsCall(L *lua.LState) int {
 	c := callOf(L)
 	t := L.NewTable()
-	for name, value := range c.conn.Latest().Variables() {
+	defer c.on(L.Get(1))()
+	for name, value := range c.newest().Variables() {
 		t.RawSetString(name, lua.LString(value))
 	}
 	for _, p := range c.pending {

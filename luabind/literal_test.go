@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -134,7 +135,11 @@ func TestNoVerbCanBeInjectedInto(t *testing.T) {
 		for _, slot := range slots(v) {
 			t.Run(v.Name+" "+slot.name, func(t *testing.T) {
 				simulated(t, func(t *testing.T) {
-					for _, s := range hostile {
+					list := hostile
+					if strings.HasPrefix(slot.source, "leg:") {
+						list = hostile[:8]
+					}
+					for _, s := range list {
 						tryInjection(t, slot, s)
 					}
 				})
@@ -208,12 +213,45 @@ func slots(v luabind.Verb) []slot {
 				slot{o.Name + " value", call(-1, "", "{ "+o.Name+" = { x = s } }")})
 		}
 	}
+	switch v.Name {
+	case "bridge":
+		list = append(list, slot{"a target's variables", `call:bridge({ "user/1001", vars = { x = s } })`}, slot{"a target with variables", `call:bridge({ { s, vars = { x = "1" } } })`},
+			slot{"the name of a target's variable", `call:bridge({ "user/1001", vars = { [s] = "1" } })`}, slot{"one of all", `call:bridge({ "user/1001", s }, { all = true })`})
+	case "gather":
+		list = append(list, slot{"the engine", `call:gather{ speech = { engine = s, grammar = "g" } }`}, slot{"the grammar", `call:gather{ speech = { engine = "e", grammar = s } }`},
+			slot{"prompts", `call:gather{ prompt = { s, "b.wav", s } }`})
+	case "execute":
+		for _, app := range []string{"playback", "phrase", "set", "multiset", "export", "log", "say", "speak", "bridge", "read", "conference", "record", "event", "callcenter"} {
+			list = append(list, slot{"the argument of " + app, `call:execute("` + app + `", s, { timeout = "1s" })`})
+		}
+	case "conference":
+		list = append(list, slot{"who", `local r = call:conference("room", { wait = false }) pcall(r.mute, r, s) pcall(r.kick, r, s) pcall(r.play, r, s) r:leave()`})
+	case "playback":
+		list = append(list, slot{"a handle", `local h = call:playback("a.wav", { wait = false }) pcall(h.seek, h, s) pcall(h.volume, h, s) h:stop()`},
+			slot{"what a handler returns", `call:on("dtmf", function() return s end) call:playback("silence_stream://2000")`})
+	}
+	// On a leg, too.
+	for _, s := range list {
+		if rest, ok := strings.CutPrefix(s.source, "call:"); ok && v.Name != "join" {
+			list = append(list, slot{"leg " + s.name, "leg:" + rest})
+		}
+	}
 	return list
 }
 
 func tryInjection(t *testing.T, slot slot, s string) {
 	t.Helper()
-	b := newBench(t, map[string]string{"main": "local s = " + luaString(s) + "\nlocal ok, e = pcall(function() " + slot.source + " end)\ncall:sleep(1)"}, nil)
+	script := "local s = " + luaString(s) + "\nlocal ok, e = pcall(function() " + slot.source + " end)\ncall:sleep(1)"
+	if strings.HasPrefix(slot.source, "leg:") {
+		script = "leg = call:originate(\"user/1001\")\n" + script
+	}
+	b := newBench(t, map[string]string{"main": script}, nil)
+	var evaluated []simulator.Occurrence
+	b.sw.Observer = func(o simulator.Occurrence) {
+		if o.Kind == simulator.Evaluated || o.Kind == simulator.System {
+			evaluated = append(evaluated, o)
+		}
+	}
 	ours, theirs := simulator.Pipe()
 	wire := &wiretap{Conn: ours}
 	c, err := b.sw.Call(context.Background(), simulator.Invite{Socket: "127.0.0.1:8084/main async full", Conn: theirs})
@@ -223,9 +261,14 @@ func tryInjection(t *testing.T, slot slot, s string) {
 	if err := b.server.ServeConn(wire); err != nil {
 		t.Fatal(err)
 	}
+	time.Sleep(time.Second)
+	c.Press("1")
+	time.Sleep(time.Minute)
+	c.Hangup("NORMAL_CLEARING")
 	b.finish(c)
-	if e := did(c, simulator.Evaluated, simulator.System); e != nil {
-		t.Errorf("with %q the switch evaluated %q", s, e)
+	b.sw.Close() // the observer has been told of everything, on every channel
+	for _, o := range evaluated {
+		t.Errorf("with %q the switch %s", s, o)
 	}
 	for _, command := range wire.commands(t) {
 		for i, line := range strings.Split(command.head, "\n") {

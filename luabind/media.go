@@ -19,7 +19,7 @@ var mediaVerbs = []Verb{
 		},
 		Results: []Result{
 			{"played", "boolean|Playing", "true when it was played to its end or ended by a digit; with wait = false the handle"},
-			{"reason", "string?", "played, terminated, not found or error"},
+			{"reason", "string?", "played, terminated by a digit, stopped by a handler, not found or error"},
 			{"digit", "string?", "the digit that ended it"},
 		},
 		Doc: "Plays to the caller, and waits for the end.",
@@ -32,13 +32,14 @@ const maxQueued = 100
 
 func playback(c *Call, L *lua.LState, a args) int {
 	files := texts(a.value(0))
+	a.playable(files...)
 	loops := a.optInt("loops", 1)
 	if loops < 0 {
 		a.fail("option `loops` cannot be negative; 0 is without end")
 	}
 	terminators, ended := a.optText("terminators")
 	if ended {
-		c.post(L, execute("set", assignment("set", "playback_terminators", terminators)))
+		c.assign(L, "playback_terminators", terminators)
 	}
 	if !a.optBool("wait", true) {
 		return c.startPlaying(L, a, files, loops, ended)
@@ -48,8 +49,8 @@ play:
 	for i := 0; i < loops || loops == 0; i++ {
 		for _, f := range files {
 			e = c.run(L, execute("playback", f.escaped()), 0)
-			if played, reason, _ := playResult(e); !played || reason == "terminated" {
-				if !played {
+			if played, reason, _ := playResult(e); !played || c.stopped || reason == "terminated" {
+				if !played && !c.stopped {
 					file, line := where(L)
 					c.log.Warn("playback: "+reason, "file", f.text(), "at", at(file, line))
 				}
@@ -57,10 +58,20 @@ play:
 			}
 		}
 	}
+	stopped := c.stopped
 	if ended {
-		c.post(L, execute("unset", "playback_terminators"))
+		c.unset(L, "playback_terminators")
+	}
+	if stopped {
+		return pushStopped(L)
 	}
 	return pushPlayResult(L, e)
+}
+
+func pushStopped(L *lua.LState) int {
+	L.Push(lua.LFalse)
+	L.Push(lua.LString("stopped"))
+	return 2
 }
 
 // playResult tells from a playback's completion how it went (recordings playback_missing_file
@@ -91,13 +102,16 @@ func pushPlayResult(L *lua.LState, e *esl.Event) int {
 
 // A playing is a playback that goes on while the script does something else.
 type playing struct {
+	channel    *channel
 	executions []*esl.Execution
 	sequence   int
 	ended      bool // playback_terminators is to be unset
 	stopped    bool
+	behind     *esl.Execution // runs when what a stop leaves behind is over
 }
 
 func (c *Call) startPlaying(L *lua.LState, a args, files []argument, loops int, ended bool) int {
+	a.needs(false, true)
 	app := "playback"
 	if loops == 0 {
 		if len(files) > 1 {
@@ -108,10 +122,12 @@ func (c *Call) startPlaying(L *lua.LState, a args, files []argument, loops int, 
 	if len(files)*loops > maxQueued {
 		a.fail("with wait = false at most %d files are queued; these are %d", maxQueued, len(files)*loops)
 	}
-	p := &playing{ended: ended}
+	p := &playing{channel: c.channel, ended: ended}
 	for range loops {
 		for _, f := range files {
-			x, err := c.conn.Start(execute(app, f.escaped()))
+			cmd := execute(app, f.escaped())
+			cmd.Channel = c.target()
+			x, err := c.conn.Start(cmd)
 			c.check(L, err)
 			c.sequence++
 			p.executions = append(p.executions, x)
@@ -139,7 +155,14 @@ func init() { // not an initialiser: the functions look into what all VMs share
 				timeout = d
 			}
 			last := p.executions[len(p.executions)-1]
-			if !c.pump(L, timeout, func() bool { return last.Done() || p.stopped && p.over() }) {
+			saved := c.channel
+			c.channel = p.channel
+			defer func() { c.channel = saved }()
+			in := c.enter("playback")
+			defer c.leave(in)
+			in.stop = func() { c.stopPlaying(L, p) }
+			leg := c.leg
+			if !c.pump(L, timeout, func() bool { return last.Done() || p.stopped && p.behind.Done() || leg != nil && leg.gone }) {
 				L.Push(lua.LFalse)
 				L.Push(lua.LString("timeout"))
 				return 2
@@ -147,54 +170,39 @@ func init() { // not an initialiser: the functions look into what all VMs share
 			c.applied(p.sequence)
 			if p.ended {
 				p.ended = false
-				c.post(L, execute("unset", "playback_terminators"))
+				c.unset(L, "playback_terminators")
+			}
+			if p.stopped {
+				return pushStopped(L)
 			}
 			for i := len(p.executions) - 1; i >= 0; i-- {
 				if e := p.executions[i].Event; e != nil {
 					return pushPlayResult(L, e)
 				}
 			}
-			L.Push(lua.LFalse)
-			L.Push(lua.LString("stopped"))
-			return 2
+			return pushNone(L, "hangup")
 		},
 		"stop": func(L *lua.LState) int {
 			c, p := playingOf(L)
-			if p.stopped {
-				return 0
-			}
-			p.stopped = true
-			c.fileman(L, "uuid_break", c.conn.UUID()+" all")
+			c.stopPlaying(L, p)
 			return 0
 		},
 		"pause": func(L *lua.LState) int {
-			c, _ := playingOf(L)
-			c.fileman(L, "uuid_fileman", c.conn.UUID()+" pause")
+			c, p := playingOf(L)
+			c.control(L, p.channel, "uuid_fileman", "pause")
 			return 0
 		},
 		"seek": func(L *lua.LState) int {
-			c, _ := playingOf(L)
-			c.fileman(L, "uuid_fileman", c.conn.UUID()+" seek:"+steps(L, "seek"))
+			c, p := playingOf(L)
+			c.control(L, p.channel, "uuid_fileman", "seek:"+steps(L, "seek"))
 			return 0
 		},
 		"volume": func(L *lua.LState) int {
-			c, _ := playingOf(L)
-			c.fileman(L, "uuid_fileman", c.conn.UUID()+" volume:"+steps(L, "volume"))
+			c, p := playingOf(L)
+			c.control(L, p.channel, "uuid_fileman", "volume:"+steps(L, "volume"))
 			return 0
 		},
 	}
-}
-
-// over reports whether a stopped playback has ended: what was queued behind the one that
-// was broken off never completes (recording hold_and_break_all).
-func (p *playing) over() bool {
-	for _, x := range p.executions {
-		if x.Done() {
-			continue
-		}
-		return x.Event == nil && x != p.executions[0]
-	}
-	return true
 }
 
 // steps is the argument of seek and volume: "+1000", "-2", or a number to be taken as it is.
@@ -207,12 +215,21 @@ func steps(L *lua.LState, what string) string {
 	return s
 }
 
-func (c *Call) fileman(L *lua.LState, command, args string) {
-	if !c.conn.Full() {
-		L.RaiseError("this needs the word full in the dialplan: <action application=\"socket\" data=\"host:port async full\"/>")
+// stopPlaying ends a playback, and drops what is queued behind it.
+func (c *Call) stopPlaying(L *lua.LState, p *playing) {
+	last := p.executions[len(p.executions)-1]
+	if p.stopped || last.Done() {
+		return
 	}
-	c.check(L, c.conn.Post(esl.API{Command: command, Args: args}))
+	c.control(L, p.channel, "uuid_break", "all")
+	// What was queued never completes (recording hold_and_break_all), nor does the one that plays, if it had not begun.
+	x := execute("unset", syncVariable)
+	x.Channel = p.channel.target()
+	var err error
+	p.behind, err = c.conn.Start(x)
+	c.check(L, err)
 	c.check(L, c.conn.Flush())
+	p.stopped = true
 }
 
 func playingOf(L *lua.LState) (*Call, *playing) {

@@ -23,6 +23,10 @@ type environment struct {
 	unwindMeta    *lua.LTable
 	jobMeta       *lua.LTable
 	playingMeta   *lua.LTable
+	legMeta       *lua.LTable
+	eventMeta     *lua.LTable
+	listenerMeta  *lua.LTable
+	roomMeta      *lua.LTable
 	verbs         map[string]*lua.LFunction
 
 	coCreate, coWrap, coResume lua.LGFunction
@@ -133,6 +137,10 @@ func newEnvironment() *environment {
 	env.unwindMeta = protected(map[string]lua.LValue{"__tostring": L.NewFunction(unwindToString)})
 	env.jobMeta = protected(map[string]lua.LValue{"__index": L.NewFunction(jobIndex)})
 	env.playingMeta = protected(map[string]lua.LValue{"__index": L.NewFunction(playingIndex)})
+	env.legMeta = protected(map[string]lua.LValue{"__index": L.NewFunction(legIndex), "__newindex": L.NewFunction(legNewIndex), "__tostring": L.NewFunction(legToString)})
+	env.eventMeta = protected(map[string]lua.LValue{"__index": L.NewFunction(eventIndex), "__call": L.NewFunction(eventCall), "__tostring": L.NewFunction(eventToString)})
+	env.listenerMeta = protected(map[string]lua.LValue{"__index": L.NewFunction(listenerIndex)})
+	env.roomMeta = protected(map[string]lua.LValue{"__index": L.NewFunction(roomIndex)})
 	return env
 }
 

@@ -54,6 +54,7 @@ type Verb struct {
 	Results []Result
 	Doc     string
 	Full    bool // needs the word full in the socket application's data
+	Async   bool // needs the word async there: events have to come while something runs
 	Ends    bool // never returns: the script ends with it
 
 	run func(c *Call, L *lua.LState, a args) int
@@ -69,22 +70,44 @@ type args struct {
 // call is the Go function behind a verb.
 func (v *Verb) call(L *lua.LState) int {
 	c, ok := toCall(L.Get(1))
-	if !ok {
+	leg, isLeg := toLeg(L.Get(1))
+	if !ok && !isLeg {
 		L.RaiseError("use a colon: call:%s(…), not call.%s(…)", v.Name, v.Name)
 	}
 	a := v.check(L)
+	if isLeg {
+		c = leg.call
+	}
 	if c.ended != nil && !c.inHooks {
 		c.unwind(L, *c.ended)
 	}
-	if v.Full && !c.conn.Full() {
-		L.RaiseError("%s: needs the word full in the dialplan: <action application=\"socket\" data=\"host:port async full\"/>", v.Name)
+	if v.Full || v.Async {
+		a.needs(v.Full, v.Async)
 	}
 	c.verbs++
 	if c.env.Tap != nil {
 		file, line := where(L)
 		c.env.Tap(Step{Verb: v.Name, File: file, Line: line})
 	}
+	if isLeg || c.leg != nil {
+		return c.runOn(L, leg, v, a)
+	}
 	return v.run(c, L, a)
+}
+
+// needs raises where the dialplan's socket action lacks a word.
+func (a args) needs(full, async bool) {
+	conn := callOf(a.L).conn
+	missing := ""
+	switch {
+	case full && !conn.Full():
+		missing = "full"
+	case async && !conn.Async():
+		missing = "async"
+	default:
+		return
+	}
+	a.fail("needs the word %s in the dialplan: <action application=\"socket\" data=\"host:port async full\"/>", missing)
 }
 
 func toCall(v lua.LValue) (*Call, bool) {

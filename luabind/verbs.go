@@ -13,7 +13,7 @@ import (
 var Verbs []Verb
 
 func init() { // not an initialiser: the verbs' functions look into the table
-	Verbs = slices.Concat(controlVerbs, variableVerbs, mediaVerbs, connectVerbs, switchVerbs, eventVerbs)
+	Verbs = slices.Concat(controlVerbs, variableVerbs, mediaVerbs, speakVerbs, askVerbs, speechVerbs, recordVerbs, connectVerbs, legVerbs, moveVerbs, roomVerbs, queueVerbs, switchVerbs, eventVerbs)
 }
 
 var controlVerbs = []Verb{
@@ -35,9 +35,12 @@ var controlVerbs = []Verb{
 	{
 		Name:   "sleep",
 		Params: []Param{{Name: "time", Type: Duration, Doc: "how long"}},
-		Doc:    "Waits, with silence on the line.",
+		Doc:    "Waits, while what plays goes on. Without the word async in the dialplan a digit ends it.",
 		run: func(c *Call, L *lua.LState, a args) int {
-			if d := a.duration(0); d > 0 {
+			if d := a.duration(0); d > 0 && c.conn.Async() {
+				// Not the application sleep: a digit would end it (measured), and what plays would have to end first.
+				c.pause(L, d)
+			} else if d > 0 {
 				c.run(L, execute("sleep", lua.LNumber(max(d.Milliseconds(), 1)).String()), 0)
 			}
 			return 0
@@ -65,6 +68,9 @@ var controlVerbs = []Verb{
 		Doc:     "Runs any dialplan application and waits for its end. Its results are channel variables: call:get reads them. An application that FreeSWITCH does not have hangs the call up.",
 		run: func(c *Call, L *lua.LState, a args) int {
 			app := a.word(0)
+			if t := a.text(1); t.holds("$") && (strings.EqualFold(app, "phrase") || strings.Contains(strings.ToLower(t.text()), "phrase:")) {
+				a.fail("the data of a phrase holds a $: macros expand it, and would run what is in it; if that is meant, say so with expand")
+			}
 			timeout, _ := a.optDuration("timeout")
 			e := c.run(L, execute(app, a.text(1).wire(app)), timeout)
 			if e == nil {
@@ -95,7 +101,16 @@ func transfer(c *Call, L *lua.LState, a args) int {
 			words = append(words, a.word(i))
 		}
 	}
+	for _, w := range words {
+		if strings.ContainsAny(w, "$\\'") {
+			a.fail("%q holds a $, a quote or a backslash: actions of the dialplan that use the number would expand it", w)
+		}
+	}
 	c.run(L, execute("transfer", literal(strings.Join(words, " ")).escaped()), 0)
+	if c.leg != nil {
+		c.leg.let = true
+		return 0
+	}
 	c.unwind(L, Outcome{Ending: Transferred})
 	return 0
 }
@@ -103,12 +118,21 @@ func transfer(c *Call, L *lua.LState, a args) int {
 func hangup(c *Call, L *lua.LState, a args) int {
 	cause := "NORMAL_CLEARING"
 	if a.given(0) {
-		cause = strings.ToUpper(a.word(0))
+		cause = a.cause(0)
 	}
-	if c.inHooks {
+	if c.inHooks && c.leg == nil {
 		return 0
 	}
-	c.check(L, c.conn.Post(esl.Hangup{Cause: cause}))
+	if (len(c.waits) > 0 || c.leg != nil) && c.conn.Full() {
+		// In a handler, or on a leg, something may run, and the order to hang up would wait for its end.
+		c.check(L, c.conn.Post(esl.API{Command: "uuid_kill", Args: c.channelID() + " " + cause}))
+	} else {
+		c.check(L, c.conn.Post(esl.Hangup{Channel: c.target(), Cause: cause}))
+	}
+	if c.leg != nil {
+		c.check(L, c.conn.Flush())
+		return 0
+	}
 	c.unwind(L, Outcome{Ending: HungUp, Cause: cause})
 	return 0
 }
@@ -238,7 +262,7 @@ func (c *Call) variable(name string) lua.LValue {
 			return lua.LString(*p.value)
 		}
 	}
-	if v, ok := c.conn.Latest().VariableFold(name); ok {
+	if v, ok := c.newest().VariableFold(name); ok {
 		return lua.LString(v)
 	}
 	return lua.LNil
@@ -250,9 +274,9 @@ func (c *Call) fresh(L *lua.LState, a args, name string) lua.LValue {
 		a.fail("fresh = true needs the word full in the dialplan: <action application=\"socket\" data=\"host:port async full\"/>")
 	}
 	if len(c.pending) > 0 { // the assignments are queued on the channel; the api is not
-		c.run(L, execute("unset", "callisto_sync"), 0)
+		c.run(L, execute("unset", syncVariable), 0)
 	}
-	r, err := c.do(L, esl.API{Command: "uuid_getvar", Args: c.conn.UUID() + " " + name})
+	r, err := c.do(L, esl.API{Command: "uuid_getvar", Args: c.channelID() + " " + name})
 	if err != nil || r.Text == "_undef_" {
 		return lua.LNil
 	}
@@ -299,17 +323,23 @@ type job struct {
 }
 
 func bgapi(c *Call, L *lua.LState, a args) int {
+	j := c.background(L, a.word(0), a.text(1).text())
+	L.Push(&lua.LUserData{Value: j, Metatable: shared().jobMeta})
+	return 1
+}
+
+// background runs an API command in the background.
+func (c *Call) background(L *lua.LState, command, args string) *job {
 	if c.jobs == nil {
 		c.jobs = make(map[string]*job)
 		c.subscribe(L, "BACKGROUND_JOB")
 		c.check(L, c.conn.Post(esl.Filter{Header: "Job-Owner-UUID", Value: c.conn.UUID()}))
 	}
 	j := &job{uuid: newUUID()}
-	c.check(L, c.conn.Post(esl.BgAPI{Command: a.word(0), Args: a.text(1).text(), JobUUID: j.uuid}))
+	c.check(L, c.conn.Post(esl.BgAPI{Command: command, Args: args, JobUUID: j.uuid}))
 	c.check(L, c.conn.Flush())
 	c.jobs[j.uuid] = j
-	L.Push(&lua.LUserData{Value: j, Metatable: shared().jobMeta})
-	return 1
+	return j
 }
 
 func jobIndex(L *lua.LState) int {

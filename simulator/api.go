@@ -112,6 +112,8 @@ func init() {
 		"uuid_setvar_multi": apiSetVarMulti,
 		"uuid_dump":         apiDump,
 		"uuid_kill":         onChannel(2, apiKill),
+		"hupall":            apiHupall,
+		"file_exists":       apiFileExists,
 		"uuid_break":        onChannel(2, apiBreak),
 		"uuid_answer":       onChannel(1, func(s *Switch, c *Channel, a []string) string { c.cast("answer::"); return okReply }),
 		"uuid_pre_answer":   onChannel(1, func(s *Switch, c *Channel, a []string) string { c.cast("pre_answer::"); return okReply }),

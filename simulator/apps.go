@@ -77,7 +77,7 @@ func init() {
 	define(media, !zombie, appSay, "say")
 	define(media, !zombie, appPhrase, "phrase")
 	define(media, !zombie, appGentones, "gentones")
-	define(media, !zombie, appWait, "echo delay_echo soft_hold valet_park park_state sound_test")
+	define(media, !zombie, appWait, "echo delay_echo soft_hold park_state sound_test")
 	define(media, !zombie, appSilence, "wait_for_silence detect_silence detect_audio")
 	define(media, !zombie, appDisplace, "displace_session")
 	define(media, !zombie, appNothing, "stop_displace_session broadcast")
@@ -100,8 +100,9 @@ func init() {
 
 	// Other legs.
 	define(!media, !zombie, appBridge, "bridge")
-	define(media, !zombie, func(c *Channel, data string) { c.queueUp("callcenter/"+data, "cc") }, "callcenter")
-	define(media, !zombie, func(c *Channel, data string) { c.queueUp("fifo/"+data, "fifo") }, "fifo")
+	define(media, !zombie, appCallcenter, "callcenter")
+	define(media, !zombie, appFifo, "fifo")
+	define(media, !zombie, appValetPark, "valet_park")
 	define(media, !zombie, appConference, "conference")
 	define(media, !zombie, appVoicemail, "voicemail")
 	define(media, !zombie, appNothing, "att_xfer intercept pickup page ivr")

@@ -202,6 +202,8 @@ func (s *Switch) attempt(t *task, caller *Channel, group []dialedLeg, timeout ti
 			giveUp, cause = "ORIGINATOR_CANCEL", "ORIGINATOR_CANCEL"
 		case up == 0:
 			cause = legs[len(legs)-1].cause
+		case caller != nil && caller.takeExit():
+			giveUp, cause = "ORIGINATOR_CANCEL", "ORIGINATOR_CANCEL"
 		case timeout > 0 && !now.Before(end):
 			giveUp, cause = "NO_ANSWER", "NO_ANSWER"
 		default:
@@ -292,7 +294,7 @@ func (s *Switch) newLeg(caller *Channel, to dialedLeg, at *attempt, then []Actio
 	number, _, _ = strings.Cut(number, "@")
 	leg.outbound, leg.attempt, leg.then = true, at, then
 	leg.source = "mod_" + kind
-	leg.name = to.DialString
+	leg.name, leg.dialled = to.DialString, to.DialString
 	if kind == "loopback" {
 		leg.name = "loopback/" + number + "-a"
 	}
@@ -359,6 +361,7 @@ func (c *Channel) live(b Behaviour) {
 		c.event(evAnswer, fromAnswer).fire()
 		c.callState = "ACTIVE"
 		c.set("endpoint_disposition", "ANSWER")
+		c.intercepts(c.dialled)
 		c.attempt.changed()
 		if b.HangupAfter > 0 {
 			cause := causeNamed(or(b.HangupCause, "NORMAL_CLEARING"))
@@ -376,6 +379,7 @@ func (c *Channel) live(b Behaviour) {
 			if c.up() {
 				c.hangup("NORMAL_CLEARING", true)
 			}
+		case c.followIntercepted():
 		case c.orphaned != "":
 			c.orphan()
 		case c.transfer != nil:
@@ -394,6 +398,7 @@ func (c *Channel) live(b Behaviour) {
 			c.block(time.Time{})
 		}
 	}
+	c.letGo()
 	c.outcome = Outcome{Kind: HungUpOutcome, Cause: c.cause}
 	if c.dropped || s.closed {
 		c.outcome = Outcome{Kind: DroppedOutcome}

@@ -109,6 +109,10 @@ type Channel struct {
 	locks       int  // event-lock, nested
 	digitStops  bool // a digit ends what runs, and stays where it is
 	deafToBreak bool // uuid_break does not end what runs
+	breaksAll   bool // uuid_break all does
+	exits       exits
+	dialled     string   // of a leg: the dial string without variables
+	intercepted *Channel // what a leg of loopback has taken over
 	digits      []digit
 	dialed      string // all digits so far
 	broken      bool   // uuid_break: what runs is to end

@@ -108,8 +108,10 @@ func appConference(c *Channel, data string) {
 		c.toTick()
 		r.takeFloor(s, c)
 	}
+	c.deafToBreak = true // only the conference itself lets somebody go
+	c.loose = false
 	c.idle(-1, func(byte) bool { return !c.kicked && c.room != nil })
-	c.kicked = false
+	c.kicked, c.deafToBreak, c.loose = false, false, false
 	r.leave(s, c)
 	c.resetReadCodec()
 }
@@ -149,6 +151,16 @@ func (r *room) leave(s *Switch, c *Channel) {
 	})
 }
 
+// member is the one with that number, or nil.
+func (r *room) member(n int) *Channel {
+	for _, m := range r.members {
+		if m.member == n {
+			return m
+		}
+	}
+	return nil
+}
+
 // conferenceAPI is the API function "conference".
 func (s *Switch) conferenceAPI(args string) string {
 	words := separate(args, ' ', 10)
@@ -178,9 +190,12 @@ func (s *Switch) conferenceAPI(args string) string {
 	if len(words) > 2 {
 		who = words[2]
 	}
+	if n := atoi(who); n > 0 && r.member(n) == nil {
+		return "-ERR Non-Existant ID " + who + "\n"
+	}
 	var chosen []*Channel
 	for _, m := range r.members {
-		if who == "all" || who == itoa(m.member) || who == "last" && m == r.members[len(r.members)-1] {
+		if who == "all" || who == itoa(m.member) || who == "uuid="+m.UUID || who == "last" && m == r.members[len(r.members)-1] {
 			chosen = append(chosen, m)
 		}
 	}
@@ -197,7 +212,7 @@ func (s *Switch) conferenceAPI(args string) string {
 		for _, m := range chosen {
 			r.tell(s, m, fromConferenceKick, "kick-member")
 			m.kicked = true
-			m.broken = true
+			m.loose = true
 			m.wake()
 		}
 		return fmt.Sprintf("+OK kicked %d\n", len(chosen))

@@ -577,6 +577,9 @@ func (c *Channel) obeyExecute(cmd *command) {
 func (c *Channel) interrupt(all bool) {
 	if all {
 		c.queue = nil
+		if c.breaksAll {
+			c.deafToBreak = false
+		}
 	}
 	c.broken = true
 	if c.broadcast {
@@ -591,6 +594,9 @@ func (c *Channel) perform(name, arg string) bool {
 	if !ok && arg == "" && strings.Contains(name, "::") {
 		name, arg, _ = strings.Cut(name, "::")
 		app, ok = applications[strings.ToLower(name)]
+	}
+	if ok && c.s.Missing != nil && c.s.Missing(app.name) {
+		ok = false
 	}
 	if !c.up() {
 		if ok && app.zombie && !c.dropped && !c.s.closed {
@@ -607,7 +613,14 @@ func (c *Channel) perform(name, arg string) bool {
 	if app.media && !c.answered && !c.early {
 		c.preAnswer()
 	}
-	c.execute(app.name, arg, func(data string) { app.run(c, data) })
+	c.execute(app.name, arg, func(data string) {
+		if c.s.Stuck != nil && c.s.Stuck(app.name) {
+			c.deafToBreak = true
+			c.idle(-1, nil)
+			return
+		}
+		app.run(c, data)
+	})
 	return true
 }
 

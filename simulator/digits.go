@@ -93,10 +93,12 @@ func (c *Channel) collect(have []byte, most int, terminators string, first, betw
 	timeout := first
 	for {
 		c.digitStops = true
-		c.deafToBreak = true
+		c.deafToBreak, c.breaksAll = true, true // measured: uuid_break alone does not end it
 		end, _ := c.idle(timeout, nil)
-		c.digitStops, c.deafToBreak = false, false
+		c.digitStops, c.deafToBreak, c.breaksAll = false, false, false
 		switch end {
+		case interrupted:
+			return digits, 0, readFailed
 		case left:
 			return digits, 0, readFailed
 		case finished:

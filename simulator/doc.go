@@ -46,8 +46,8 @@
 //
 // Applications that stand for something larger: callcenter and fifo keep the
 // caller until an agent answers, who behaves as the [Endpoint]
-// "callcenter/NAME" or "fifo/NAME" says, and set cc_cause and its like;
-// valet_park, soft_hold, delay_echo keep the caller until uuid_break or a
+// "callcenter/NAME" or "fifo/NAME" says, or the caller leaves with a key, and set cc_cause
+// and its like; valet_park, soft_hold, delay_echo keep the caller until uuid_break or a
 // hangup; voicemail speaks for a while; eavesdrop lasts as long as the other
 // call. Those that complete at once, without effect: info, eval, presence,
 // privacy, start_dtmf, stop_dtmf, tone_detect, fax_detect, limit, hash, db,
@@ -56,7 +56,7 @@
 // apps.go.
 //
 // API functions: status, version, hostname, create_uuid, eval, expand, msleep,
-// global_getvar, global_setvar, originate, conference, show, regex, cond,
+// global_getvar, global_setvar, originate, conference, hupall of some, file_exists, show, regex, cond,
 // system (noted only), sched_hangup, sched_transfer, sched_broadcast, sched_api,
 // uuid_answer, uuid_break, uuid_bridge, uuid_broadcast, uuid_deflect,
 // uuid_display, uuid_dump, uuid_exists, uuid_fileman, uuid_flush_dtmf,

@@ -165,6 +165,19 @@ const (
 
 // play plays a file or stream; onDigit as for idle. "file@@8000" starts at that sample.
 func (c *Channel) play(path string, onDigit func(byte) bool) playResult {
+	if delimiter := c.vars.get("playback_delimiter"); delimiter != "" {
+		result := playedOut
+		for _, one := range separate(path, delimiter[0], 128) {
+			if result = c.playOne(one, onDigit); result != playedOut {
+				break
+			}
+		}
+		return result
+	}
+	return c.playOne(path, onDigit)
+}
+
+func (c *Channel) playOne(path string, onDigit func(byte) bool) playResult {
 	file, start, _ := strings.Cut(path, "@@")
 	_, file, _ = takeBrackets(file, '{', '}', ',') // such as {loops=10}
 	length, ok := c.sound(file)
@@ -387,7 +400,11 @@ func appSay(c *Channel, data string) {
 	c.speak("say", words[3])
 }
 
-func appPhrase(c *Channel, data string) { c.speak("phrase", data) }
+func appPhrase(c *Channel, data string) {
+	_, text, _ := strings.Cut(data, ",")
+	c.expand(c.expand(text)) // the input's field, and what a macro's action makes of it (switch_ivr_phrase_macro_event)
+	c.speak("phrase", data)
+}
 
 func appGentones(c *Channel, data string) {
 	script, loops, _ := strings.Cut(data, "|")

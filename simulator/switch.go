@@ -65,6 +65,13 @@ type Switch struct {
 	// Without it, or when ok is false, the far end takes the call and ends it.
 	Dialplan func(destination, dialplan, context string) (actions []Action, ok bool)
 
+	// Missing tells which applications the switch does not have, as if their modules
+	// were not loaded.
+	Missing func(application string) bool
+
+	// Stuck tells which applications never end by themselves, nor by uuid_break.
+	Stuck func(application string) bool
+
 	// API is asked first for every API function, from a command or an
 	// expansion; ok = false leaves it to the switch.
 	API func(function, args string) (reply string, ok bool)
