@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"callisto/esl"
@@ -16,7 +17,7 @@ import (
 const (
 	connectTimeout = 10 * time.Second // for the switch to describe the channel
 	hangupPatience = time.Second      // for a channel to come to the hangup it is told
-	finishTimeout  = 2 * time.Second  // for its last events once a channel hangs up
+	finishTimeout  = 3 * time.Second  // for its last events once a channel is told to hang up
 	promptTimeout  = time.Minute      // for calls.error_prompt to play
 )
 
@@ -115,16 +116,21 @@ func (s *Server) connect(ctx context.Context, conn *esl.Conn) (luabind.Channel, 
 	if timeout == 0 {
 		timeout = connectTimeout
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+	var late atomic.Bool
+	timer := time.AfterFunc(timeout, func() {
+		late.Store(true)
+		conn.Close()
+	})
 	reply, err := conn.Connect(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
+	timer.Stop()
+	if late.Load() {
 		err = fmt.Errorf("no answer to connect within %v", timeout)
 	}
 	if err != nil {
 		return luabind.Channel{}, socketData{}, err
 	}
-	return luabind.DescribeChannel(reply), parseSocketData(reply), nil
+	channel, data := describeCall(reply)
+	return channel, data, nil
 }
 
 // subscribe asks for the few events that every call needs. Nothing is sent yet: it goes out with
@@ -200,14 +206,12 @@ func after(ctx context.Context, conn *esl.Conn, out luabind.Outcome, config *Con
 func hangup(ctx context.Context, conn *esl.Conn, cause string, log *slog.Logger) string {
 	conn.Flush()
 	if conn.Async() && conn.Full() {
-		timer := time.NewTimer(hangupPatience)
+		kill := esl.API{Command: "uuid_kill", Args: conn.UUID() + " " + cause}
+		timer := time.AfterFunc(hangupPatience, func() {
+			conn.Post(kill)
+			conn.Flush()
+		})
 		defer timer.Stop()
-		select {
-		case <-conn.Hungup():
-		case <-ctx.Done():
-		case <-timer.C:
-			conn.Post(esl.API{Command: "uuid_kill", Args: conn.UUID() + " " + cause})
-		}
 	}
 	cause = finish(ctx, conn, cause)
 	if conn.Hangup() == nil && ctx.Err() == nil && conn.Err() == nil {
@@ -272,12 +276,22 @@ type socketData struct {
 	context string            // of the dialplan
 }
 
-func parseSocketData(channel *esl.Event) socketData {
+// describeCall takes out of the reply to connect what is asked of it: clones, as otherwise each would keep
+// all of it.
+func describeCall(reply *esl.Event) (luabind.Channel, socketData) {
+	v := reply.Values("Caller-Caller-ID-Number", "Caller-Caller-ID-Name", "Caller-Destination-Number", "Caller-Context",
+		"variable_socket_path", "variable_current_application_data")
+	for i := range v {
+		v[i] = strings.Clone(v[i])
+	}
+	data := parseSocketData(v[5])
+	data.context, data.path = v[3], v[4]
+	return luabind.Channel{CallerNumber: v[0], CallerName: v[1], Destination: v[2]}, data
+}
+
+// parseSocketData takes the words of the socket application's data apart.
+func parseSocketData(text string) socketData {
 	var d socketData
-	v := channel.Values("variable_socket_path", "variable_current_application_data", "Caller-Context")
-	// Clones, so that they do not keep the whole reply.
-	d.path, d.context = strings.Clone(v[0]), strings.Clone(v[2])
-	text := strings.Clone(v[1])
 	for i, word := range strings.Fields(text) {
 		name, value, named := strings.Cut(word, "=")
 		named = named && isName(name)

@@ -32,12 +32,6 @@ type Channel struct {
 	Destination              string
 }
 
-// DescribeChannel reads it out of what Connect returned.
-func DescribeChannel(e *esl.Event) Channel {
-	v := e.Values("Caller-Caller-ID-Number", "Caller-Caller-ID-Name", "Caller-Destination-Number")
-	return Channel{CallerNumber: strings.Clone(v[0]), CallerName: strings.Clone(v[1]), Destination: strings.Clone(v[2])}
-}
-
 // A Step is a verb about to run, for those who watch a call.
 type Step struct {
 	Verb string
