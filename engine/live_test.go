@@ -303,3 +303,34 @@ func TestLiveFirstPrompt(t *testing.T) {
 		}
 	}
 }
+
+// A call that is given back goes on in the dialplan, in every mode and however early: when its
+// script returns at once, when there is no room for it, and when the engine goes away.
+func TestLiveGoesOn(t *testing.T) {
+	then := newLive(t, "", map[string]string{"then.lua": `log.info("went on", { mark = call:get("mark") }) call:hangup("USER_BUSY")`})
+	for _, mode := range modes {
+		place := func(l *liveSwitch, script string) string {
+			return l.place("", "'m:^:socket:"+l.addr+"/"+script+" "+mode+"^socket:"+then.addr+"/then async full' inline")
+		}
+		t.Run("it returns at once, "+mode, func(t *testing.T) {
+			l := newLive(t, "[calls]\non_return = \"continue\"\n", map[string]string{"once.lua": `call:set("mark", "kept")`})
+			uuid := place(l, "once")
+			then.end(uuid, "hung up by script", "USER_BUSY")
+			then.want(uuid, "went on", map[string]string{"mark": "kept"})
+		})
+		t.Run("there is no room, "+mode, func(t *testing.T) {
+			l := newLive(t, "max_calls = 1\n", map[string]string{"stay.lua": `call:answer() log.info("in") call:playback("silence_stream://20000")`})
+			first := l.originate("", "stay async full")
+			l.log.awaitOf(t, "in", first)
+			uuid := place(l, "stay")
+			then.end(uuid, "hung up by script", "USER_BUSY")
+		})
+		t.Run("the engine goes away, "+mode, func(t *testing.T) {
+			l := newLive(t, "", map[string]string{"gone.lua": `call:answer() log.info("in") call:playback("silence_stream://1500")`})
+			uuid := place(l, "gone")
+			l.log.awaitOf(t, "in", uuid)
+			l.server.Close()
+			then.end(uuid, "hung up by script", "USER_BUSY")
+		})
+	}
+}

@@ -139,6 +139,7 @@ var (
 	bareConnect = []byte("connect\n\n")
 	bareSetup   = func(uuid, file string) []byte {
 		commands := []esl.Command{
+			esl.Resume{},
 			esl.Linger{Seconds: 12},
 			esl.Filter{Header: "Unique-ID", Value: uuid},
 			esl.Events{Names: []string{"CHANNEL_EXECUTE_COMPLETE", "CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE"}},
@@ -182,7 +183,7 @@ func bareCall(nc net.Conn) {
 		file = "silence_stream://3600000"
 	}
 	nc.Write(bareSetup(uuid, file))
-	if !next(7 + 4) { // the replies; the completions of answer, set, set, playback
+	if !next(8 + 4) { // the replies; the completions of answer, set, set, playback
 		return
 	}
 	nc.Write(barePlayback(uuid))

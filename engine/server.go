@@ -34,14 +34,15 @@ type Server struct {
 
 	once    sync.Once
 	esl     esl.Server
+	running atomic.Int64
 	refused atomic.Uint64
 }
 
 // Calls is how many calls are running.
-func (s *Server) Calls() int { return s.esl.Open() }
+func (s *Server) Calls() int { return int(s.running.Load()) }
 
-// Refused is how many connections were closed at once since the start: from outside
-// server.allow, or above server.max_calls.
+// Refused is how many connections were refused since the start: from outside server.allow, or
+// above server.max_calls.
 func (s *Server) Refused() uint64 { return s.refused.Load() }
 
 // Serve takes calls from l until Shutdown or Close is called, and then returns
@@ -82,17 +83,33 @@ func (s *Server) logger() *slog.Logger {
 	return slog.Default()
 }
 
-// admit decides on a connection before a byte of it is read.
+// refusing is how many connections above server.max_calls may be open while their calls are given
+// back to the dialplan.
+const refusing = 1000
+
+// admit decides on a connection before a byte of it is read. One call too many is let in so far:
+// in async mode the switch would park for ever a call whose connection is just closed.
 func (s *Server) admit(nc net.Conn) error {
 	config := s.Library.Snapshot().Config.Server
 	err := allowed(nc.RemoteAddr(), config.Allow)
-	if err == nil && s.Calls() >= config.MaxCalls {
+	if err == nil && s.esl.Open() >= config.MaxCalls+refusing {
 		err = fmt.Errorf("%w (%d)", ErrFull, config.MaxCalls)
 	}
 	if err != nil {
 		s.refused.Add(1)
 	}
 	return err
+}
+
+// begin counts a call that has come, until the function it returns is called; nil where it is one too
+// many.
+func (s *Server) begin(limit int) (end func()) {
+	if s.running.Add(1) > int64(limit) {
+		s.running.Add(-1)
+		s.refused.Add(1)
+		return nil
+	}
+	return func() { s.running.Add(-1) }
 }
 
 func allowed(addr net.Addr, networks []netip.Prefix) error {

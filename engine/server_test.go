@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -235,7 +236,7 @@ func TestAllowIsAskedFirst(t *testing.T) {
 	unmoved()
 }
 
-// One call more than server.max_calls is closed at once, its dialplan goes on, and a call that
+// One call more than server.max_calls is given back at once, its dialplan goes on, and a call that
 // ends makes room.
 func TestMaxCalls(t *testing.T) {
 	t.Parallel()
@@ -296,7 +297,8 @@ func TestStrangers(t *testing.T) {
 		{"a huge length", reply + "Content-Length: 99999999999999999999\n\n", true, "Content-Length"},
 		{"more than memory", reply + "Content-Length: 1099511627776\n\n", true, "Content-Length"},
 		{"a length that is none", reply + "Content-Length: ten\n\n", true, "Content-Length"},
-		{"a reply without a channel", reply + "\n", true, "describes no channel"},
+		// It may come before it is asked for.
+		{"a reply without a channel", reply + "\n", true, "describes no channel|a reply to no command"},
 		{"an error", "Content-Type: command/reply\nReply-Text: -ERR go away\n\n", true, "go away"},
 		{"an inbound socket", "Content-Type: auth/request\n\n", true, "no answer to connect within 100ms"},
 	}
@@ -320,7 +322,7 @@ func TestStrangers(t *testing.T) {
 			}
 			io.Copy(io.Discard, nc) // until the engine closes
 			line := h.log.await(t, "a connection brought no call")
-			if !strings.Contains(line["error"], tt.err) {
+			if !slices.ContainsFunc(strings.Split(tt.err, "|"), func(s string) bool { return strings.Contains(line["error"], s) }) {
 				t.Errorf("logged %q, want %q", line["error"], tt.err)
 			}
 			if len(line["error"]) > 500 {
@@ -854,10 +856,8 @@ func TestSignals(t *testing.T) {
 			if code := p.end(); code != 0 {
 				t.Errorf("it ended with %d", code)
 			}
-			if tt.kind == simulator.ContinuedOutcome {
-				h.letGo(c)
-			}
-			if out := h.outcome(c); out.Kind != tt.kind {
+			if out := h.outcome(c); out.Kind != tt.kind { // the dialplan goes on though the playback had not ended
+
 				t.Errorf("the switch saw %v", out)
 			}
 			if text := p.text.String(); !strings.Contains(text, `ending="`+tt.ending) && !strings.Contains(text, "ending="+tt.ending+" ") || !strings.Contains(text, "msg=stopped") {

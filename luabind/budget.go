@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -35,7 +34,7 @@ const (
 // A budget is the context that a call's VM runs under. gopher-lua asks a context's Done
 // before each instruction, and that is the only place where a running script can be
 // counted and stopped: so Done counts. It returns nil, which never is ready, until
-// the script has to stop. Only stop may be called from another goroutine.
+// the script has to stop.
 type budget struct {
 	context.Context // only for its Value and Deadline: there are none
 
@@ -50,7 +49,6 @@ type budget struct {
 	charged int // bytes since the memory was last measured
 	held    int // bytes as last measured
 	err     error
-	stopped atomic.Pointer[error] // what another goroutine wants it to stop for
 }
 
 var closedChan = func() chan struct{} {
@@ -69,9 +67,6 @@ func (b *budget) resume() {
 	b.since = time.Now()
 	b.checked = b.since
 }
-
-// stop makes the script end at its next instruction.
-func (b *budget) stop(err error) { b.stopped.CompareAndSwap(nil, &err) }
 
 // Done implements context.Context.
 func (b *budget) Done() <-chan struct{} {
@@ -94,8 +89,8 @@ func (b *budget) check() <-chan struct{} {
 	now := time.Now()
 	slow := now.Sub(b.checked) > time.Millisecond // something large happened, or others ran
 	b.checked = now
-	if p := b.stopped.Load(); p != nil {
-		b.err = *p
+	if b.call.ctx.Err() != nil {
+		b.err = b.call.timeUp
 	}
 	if b.err == nil && b.limits.Memory > 0 && (slow || b.charged > b.limits.Memory/2) {
 		b.measure()

@@ -71,6 +71,7 @@ type Call struct {
 	conn   *esl.Conn
 	env    Env
 	ctx    context.Context // ends with the whole call's time, or when the engine stops
+	timeUp error           // what is raised in a script that computes then
 	log    *slog.Logger
 	L      *lua.LState
 	budget *budget
@@ -123,8 +124,7 @@ func (c *Call) Close() { c.L.Close() }
 // ends with TimedOut, when it is cancelled with Stopped. Run returns within a moment of either,
 // of the hangup, or of the connection's end, whatever the script does.
 func (c *Call) Run(ctx context.Context) Outcome {
-	c.ctx = ctx
-	defer context.AfterFunc(ctx, func() { c.budget.stop(errStop) })()
+	c.ctx, c.timeUp = ctx, errStop
 	err := c.protect(c.L.NewFunctionFromProto(c.env.Program.proto))
 	out := c.outcome(err)
 	c.endLegs()
@@ -235,8 +235,7 @@ func (c *Call) RunHangupHandlers(ctx context.Context, out Outcome) {
 		defer cancel()
 	}
 	c.ctx = ctx
-	c.budget.stopped.Store(nil)
-	defer context.AfterFunc(ctx, func() { c.budget.stop(errHangupTime) })()
+	c.timeUp = errHangupTime
 	for _, l := range hooks {
 		if l.cancelled {
 			continue

@@ -285,7 +285,7 @@ func tryInjection(t *testing.T, slot slot, s string) {
 
 // known are the commands, and the headers of them, that verbs send.
 var known = map[string]bool{
-	"connect": true, "linger": true, "filter": true, "event": true, "sendmsg": true, "api": true, "bgapi": true, "exit": true,
+	"connect": true, "resume": true, "linger": true, "filter": true, "event": true, "sendmsg": true, "api": true, "bgapi": true, "exit": true,
 	"call-command": true, "execute-app-name": true, "execute-app-arg": true, "event-lock": true, "Event-UUID": true,
 	"content-type": true, "content-length": true, "hangup-cause": true, "Job-UUID": true,
 }

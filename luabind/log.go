@@ -2,6 +2,7 @@ package luabind
 
 import (
 	"log/slog"
+	"maps"
 	"slices"
 
 	lua "github.com/yuin/gopher-lua"
@@ -42,11 +43,10 @@ func (c *Call) logLine(L *lua.LState, level slog.Level, message string, fields *
 	file, line := where(L)
 	attrs := []slog.Attr{slog.String("at", at(file, line))}
 	if fields != nil {
-		var names []string
-		fields.ForEach(func(k, _ lua.LValue) { names = append(names, k.String()) })
-		slices.Sort(names)
-		for _, n := range names {
-			v := fields.RawGetString(n).String()
+		values := make(map[string]lua.LValue)
+		fields.ForEach(func(k, v lua.LValue) { values[k.String()] = v })
+		for _, n := range slices.Sorted(maps.Keys(values)) {
+			v := values[n].String()
 			if len(v) > maxLogLine {
 				v = v[:maxLogLine] + "…"
 			}
