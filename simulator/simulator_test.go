@@ -567,7 +567,9 @@ func TestAutoAdvance(t *testing.T) {
 	s := virtual()
 	s.Endpoints = []Endpoint{{"callcenter/support", Answers(30*time.Minute, 5*time.Minute)}}
 	ours, theirs := Pipe()
-	stop := s.Clock.(*VirtualClock).AutoAdvance(0)
+	clock := s.Clock.(*VirtualClock)
+	release := clock.Hold() // until the commands are there: the switch waits 25 s for the first, no longer
+	stop := clock.AutoAdvance(0)
 	defer stop()
 	began := s.Clock.Now()
 	call, err := s.Call(t.Context(), Invite{Socket: "x async full", Conn: theirs})
@@ -576,6 +578,7 @@ func TestAutoAdvance(t *testing.T) {
 	}
 	defer s.Close()
 	fmt.Fprintf(ours, "connect\n\nmyevents\n\nlinger 0\n\n%s\n\n%s\n\nsendmsg\ncall-command: hangup\n\n", execute("answer", ""), execute("callcenter", "support"))
+	release()
 	all, _ := io.ReadAll(ours)
 	if !strings.Contains(string(all), "variable_cc_cause: answered") {
 		t.Error("no agent took the call")
