@@ -65,8 +65,13 @@ call:hangup()`}, nil)
 		if dropped+seen < flood || dropped+seen > flood+20 {
 			t.Errorf("%d were dropped and %d seen of %d and a few", dropped, seen, flood)
 		}
-		if want := fmt.Sprintf("CUSTOM conference::maintenance: %d", dropped); len(told) != 1 || !strings.Contains(told[0].attrs["events"], want) {
-			t.Errorf("the log says %v, once with %q", told, want)
+		// It is told when the script first looks; a few may still be dropped after that.
+		var n int
+		if len(told) == 1 {
+			fmt.Sscanf(told[0].attrs["events"], "CUSTOM conference::maintenance: %d", &n)
+		}
+		if n < dropped-20 || n > dropped || n == 0 {
+			t.Errorf("the log says %v, once with some %d", told, dropped)
 		}
 	})
 }
