@@ -167,7 +167,7 @@ func (c *Config) running(new *Config) *Config {
 		if s.restart {
 			r.values[s.key] = c.values[s.key]
 			if err := s.set(&r, r.values[s.key]); err != nil {
-				panic(err) // c was made from the same value
+				return c // not to be expected, as c was made from the same value; the calls go on with it
 			}
 		}
 	}

@@ -2,7 +2,6 @@ package luabind
 
 import (
 	"strings"
-	"time"
 
 	"callisto/esl"
 	lua "github.com/yuin/gopher-lua"
@@ -146,14 +145,7 @@ func init() { // not an initialiser: the functions look into what all VMs share
 	playingMethods = map[string]lua.LGFunction{
 		"wait": func(L *lua.LState) int {
 			c, p := playingOf(L)
-			var timeout time.Duration
-			if L.Get(2) != lua.LNil {
-				d, err := toDuration(L.Get(2))
-				if err != nil {
-					L.RaiseError("wait: argument `timeout` must be milliseconds or a string such as \"20s\", not %s", describe(L.Get(2)))
-				}
-				timeout = d
-			}
+			timeout := waitTimeout(L)
 			last := p.executions[len(p.executions)-1]
 			saved := c.channel
 			c.channel = p.channel

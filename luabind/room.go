@@ -210,14 +210,7 @@ func init() {
 
 func roomWait(L *lua.LState) int {
 	c, r := roomOf(L)
-	var timeout time.Duration
-	if L.Get(2) != lua.LNil {
-		d, err := toDuration(L.Get(2))
-		if err != nil {
-			L.RaiseError("wait: argument `timeout` must be milliseconds or a string such as \"20s\", not %s", describe(L.Get(2)))
-		}
-		timeout = d
-	}
+	timeout := waitTimeout(L)
 	saved := c.channel
 	c.channel = r.channel
 	defer func() { c.channel = saved }()

@@ -299,6 +299,19 @@ func toDuration(v lua.LValue) (time.Duration, error) {
 	return 0, fmt.Errorf("%s is no duration", v.String())
 }
 
+// waitTimeout is the argument of a handle's wait; 0 where there is none.
+func waitTimeout(L *lua.LState) time.Duration {
+	v := L.Get(2)
+	if v == lua.LNil {
+		return 0
+	}
+	d, err := toDuration(v)
+	if err != nil {
+		L.RaiseError("wait: argument `timeout` must be milliseconds or a string such as \"20s\", not %s", describe(v))
+	}
+	return d
+}
+
 // Usage is how the verb is called: "playback(file, { loops =, terminators = })".
 func (v *Verb) Usage() string {
 	var parts []string

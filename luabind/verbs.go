@@ -3,7 +3,6 @@ package luabind
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"callisto/esl"
 	lua "github.com/yuin/gopher-lua"
@@ -365,14 +364,7 @@ func jobWait(L *lua.LState) int {
 	if !ok {
 		L.RaiseError("use a colon: job:wait(…)")
 	}
-	var timeout time.Duration
-	if L.Get(2) != lua.LNil {
-		d, err := toDuration(L.Get(2))
-		if err != nil {
-			L.RaiseError("wait: argument `timeout` must be milliseconds or a string such as \"20s\", not %s", describe(L.Get(2)))
-		}
-		timeout = d
-	}
+	timeout := waitTimeout(L)
 	c := callOf(L)
 	if !c.pump(L, timeout, func() bool { return j.done }) {
 		L.Push(lua.LNil)
