@@ -230,6 +230,9 @@ func (w *weigher) one(v lua.LValue) {
 		if e, ok := v.Value.(*esl.Event); ok && !w.seen[e] {
 			w.seen[e] = true
 			w.total += e.Size()
+		} else if s, ok := v.Value.(sized); ok && !w.seen[s] {
+			w.seen[s] = true
+			w.total += s.size()
 		}
 	}
 }

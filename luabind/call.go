@@ -23,6 +23,9 @@ type Env struct {
 	Limits  Limits
 	Log     *slog.Logger // for the script's own lines and our warnings; nil: slog.Default
 	Tap     func(Step)   // told of every verb before it runs; nil: nobody
+
+	// Services are what modules reach; nil: nothing.
+	Services *Services
 }
 
 // A Channel is what the connection's first reply says of the call. It is kept apart so that the
@@ -89,6 +92,7 @@ type Call struct {
 	jobs     map[string]*job       // bgapi's that someone may wait for
 	legs     map[string]*Leg       // by Unique-ID
 	mayLeave bool                  // what runs may give the channel away
+	held     []*held               // what the script holds outside the VM
 	listening
 }
 
@@ -117,8 +121,11 @@ func New(conn *esl.Conn, env Env) *Call {
 	return c
 }
 
-// Close frees the VM.
-func (c *Call) Close() { c.L.Close() }
+// Close gives back what the script still holds, and frees the VM.
+func (c *Call) Close() {
+	c.releaseAll()
+	c.L.Close()
+}
 
 // Run runs the script to its end. ctx bounds the whole call: when its deadline passes the script
 // ends with TimedOut, when it is cancelled with Stopped. Run returns within a moment of either,

@@ -36,15 +36,20 @@ func callIndex(L *lua.LState) int {
 		L.Push(v)
 		return 1
 	}
-	var names []string
-	for _, v := range Verbs {
-		names = append(names, v.Name)
-	}
+	names := verbNames()
 	for _, f := range Fields {
 		names = append(names, f.Name)
 	}
 	L.RaiseError("call has no verb or field `%s`%s", string(name), didYouMean(string(name), names))
 	return 0
+}
+
+func verbNames() []string {
+	names := make([]string, len(Verbs))
+	for i := range Verbs {
+		names[i] = Verbs[i].Name
+	}
+	return names
 }
 
 func (c *Call) field(L *lua.LState, name string) (lua.LValue, bool) {

@@ -5,8 +5,41 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// An event in scripts: event["Some-Header"] is a header, event() a table of them all, and
-// these are short names for what is asked for most.
+// eventClass is an event in scripts: event["Some-Header"] is a header, event() a table of them all, and
+// the fields are short names for what is asked for most.
+var eventClass = &Class{
+	Name: "Event", Article: "an event", Var: "event",
+	Doc: "What a handler or `wait_for` gets: `event[\"Channel-Name\"]` is a header, `event()` a table of all.",
+	Fields: []Field{
+		{"name", "string?", "Event-Name."},
+		{"subclass", "string?", "Event-Subclass, of CUSTOM."},
+		{"uuid", "string?", "The Unique-ID of the channel."},
+		{"body", "string?", "The event's body."},
+		{"digit", "string?", "DTMF-Digit."},
+		{"duration", "string?", "DTMF-Duration, in samples."},
+		{"cause", "string?", "Hangup-Cause."},
+		{"action", "string?", "Action, of a conference's events."},
+		{"text", "string?", "What was understood, of speech."},
+	},
+	field: func(c *Call, L *lua.LState, value any, name string) lua.LValue {
+		if v := eventFields[name](value.(*esl.Event)); v != "" {
+			return lua.LString(v)
+		}
+		return lua.LNil
+	},
+	other: func(c *Call, L *lua.LState, value any, key lua.LValue) (lua.LValue, bool) {
+		name, ok := wordOf(key)
+		if !ok {
+			return nil, false
+		}
+		if v, ok := value.(*esl.Event).Lookup(name); ok {
+			return lua.LString(v), true
+		}
+		return lua.LNil, true
+	},
+	meta: map[string]lua.LGFunction{"__call": eventCall, "__tostring": eventToString},
+}
+
 var eventFields = map[string]func(*esl.Event) string{
 	"name":     (*esl.Event).Name,
 	"subclass": func(e *esl.Event) string { return e.Get("Event-Subclass") },
@@ -19,9 +52,7 @@ var eventFields = map[string]func(*esl.Event) string{
 	"text":     func(e *esl.Event) string { return spoken(e.Body()) },
 }
 
-func newEvent(e *esl.Event) lua.LValue {
-	return &lua.LUserData{Value: e, Metatable: shared().eventMeta}
-}
+func newEvent(e *esl.Event) lua.LValue { return eventClass.new(e) }
 
 func eventOf(L *lua.LState) *esl.Event {
 	if u, ok := L.Get(1).(*lua.LUserData); ok {
@@ -31,28 +62,6 @@ func eventOf(L *lua.LState) *esl.Event {
 	}
 	L.RaiseError("not an event")
 	return nil
-}
-
-func eventIndex(L *lua.LState) int {
-	e := eventOf(L)
-	name, ok := wordOf(L.Get(2))
-	if !ok {
-		L.RaiseError("an event has no field %s", describe(L.Get(2)))
-	}
-	if field := eventFields[name]; field != nil {
-		if v := field(e); v != "" {
-			L.Push(lua.LString(v))
-			return 1
-		}
-		L.Push(lua.LNil)
-		return 1
-	}
-	if v, ok := e.Lookup(name); ok {
-		L.Push(lua.LString(v))
-	} else {
-		L.Push(lua.LNil)
-	}
-	return 1
 }
 
 func eventCall(L *lua.LState) int {

@@ -137,7 +137,7 @@ func on(c *Call, L *lua.LState, a args) int {
 		c.listen(L, a, w)
 		c.listeners = append(c.listeners, l)
 	}
-	L.Push(&lua.LUserData{Value: l, Metatable: shared().listenerMeta})
+	L.Push(handlerClass.new(l))
 	return 1
 }
 
@@ -307,30 +307,24 @@ func every(c *Call, L *lua.LState, a args) int {
 	}
 	l.due = time.Now().Add(l.interval)
 	c.timers = append(c.timers, l)
-	L.Push(&lua.LUserData{Value: l, Metatable: shared().listenerMeta})
+	L.Push(handlerClass.new(l))
 	return 1
 }
 
-func listenerIndex(L *lua.LState) int {
-	if name := L.CheckString(2); name != "cancel" {
-		L.RaiseError("a handler has no `%s`; it has cancel", name)
-	}
-	L.Push(L.NewFunction(func(L *lua.LState) int {
-		u, _ := L.Get(1).(*lua.LUserData)
-		if u == nil {
-			L.RaiseError("use a colon: handler:cancel()")
-		}
-		l, ok := u.Value.(*listener)
-		if !ok {
-			L.RaiseError("not a handler")
-		}
-		l.cancelled = true
-		c := callOf(L)
-		c.listeners = without(c.listeners, l)
-		c.timers = without(c.timers, l)
-		return 0
-	}))
-	return 1
+var handlerClass = &Class{
+	Name: "Handler", Article: "a handler", Var: "handler",
+	Doc: "What waits for an event, or for the time.",
+	Methods: []Verb{{
+		Name: "cancel",
+		Doc:  "Ends it: its function is not called any more.",
+		run: func(c *Call, L *lua.LState, a args) int {
+			l := a.self().(*listener)
+			l.cancelled = true
+			c.listeners = without(c.listeners, l)
+			c.timers = without(c.timers, l)
+			return 0
+		},
+	}},
 }
 
 func without(list []*listener, l *listener) []*listener {
@@ -398,13 +392,19 @@ const maxOverdue = 4 * esl.DefaultMaxQueue
 // pump waits, handling events and timers, until done says so. It returns false when the time is up; 0 is no
 // time but the call's own.
 func (c *Call) pump(L *lua.LState, timeout time.Duration, done func() bool) bool {
+	return c.pumpUntil(L, c.ctx, timeout, done)
+}
+
+// pumpUntil is pump for a wait that something besides events may end: then the end of wake, which is derived from
+// c.ctx, has it ask done.
+func (c *Call) pumpUntil(L *lua.LState, wake context.Context, timeout time.Duration, done func() bool) bool {
 	c.conn.Flush() // where it fails, the last events tell why
 	var deadline time.Time
 	if timeout > 0 {
 		deadline = time.Now().Add(timeout)
 	}
 	defer c.budget.resume()
-	ctx, cancel := c.ctx, func() {}
+	ctx, cancel := wake, func() {}
 	var until time.Time // of ctx
 	defer func() { cancel() }()
 	for overdue := 0; !done(); {
@@ -413,16 +413,16 @@ func (c *Call) pump(L *lua.LState, timeout time.Duration, done func() bool) bool
 		}
 		if next := c.soonest(deadline); next != until {
 			cancel()
-			ctx, cancel, until = c.ctx, func() {}, next
+			ctx, cancel, until = wake, func() {}, next
 			if !next.IsZero() {
-				deadline, stop := context.WithDeadline(c.ctx, next)
+				deadline, stop := context.WithDeadline(wake, next)
 				ctx, cancel = deadline, stop
 			}
 		}
 		e, err := c.conn.Next(ctx)
 		if err == nil {
 			c.dispatch(L, e)
-		} else if c.ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+		} else if c.ctx.Err() != nil || wake.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
 			c.check(L, err)
 		}
 		if !until.IsZero() {

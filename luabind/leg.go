@@ -28,7 +28,7 @@ type legGone struct{ leg *Leg }
 func (c *Call) newLeg(uuid string) *Leg {
 	leg := &Leg{call: c, uuid: uuid, newest: esl.NewEvent("")}
 	leg.channel.leg = leg
-	leg.self = &lua.LUserData{Value: leg, Metatable: shared().legMeta}
+	leg.self = legClass.new(leg)
 	leg.vars = &lua.LUserData{Value: leg, Metatable: shared().varsMeta}
 	if c.legs == nil {
 		c.legs = make(map[string]*Leg)
@@ -117,48 +117,41 @@ func (c *Call) runOn(L *lua.LState, leg *Leg, v *Verb, a args) (n int) {
 	return v.run(c, L, a)
 }
 
-// legFields are what a leg has besides the verbs.
-var legFields = []Field{
-	{"uuid", "string", "The leg's Unique-ID."},
-	{"up", "boolean", "Whether it has not hung up."},
-	{"cause", "string?", "Why it has hung up, once it has."},
-	{"vars", "table<string, string>", "Its variables, as call.vars."},
-}
-
-func legIndex(L *lua.LState) int {
-	leg, ok := toLeg(L.Get(1))
-	name, isString := L.Get(2).(lua.LString)
-	if !ok || !isString {
-		L.RaiseError("a leg has no field %s", describe(L.Get(2)))
-	}
-	if fn := shared().verbs[string(name)]; fn != nil {
-		L.Push(fn)
-		return 1
-	}
-	switch name {
-	case "uuid":
-		L.Push(lua.LString(leg.uuid))
-	case "up":
-		L.Push(lua.LBool(!leg.gone))
-	case "cause":
-		if !leg.gone {
-			L.Push(lua.LNil)
-		} else {
-			L.Push(lua.LString(leg.cause))
+// legClass is a leg in scripts. Its methods are call's verbs.
+var legClass = &Class{
+	Name: "Leg", Article: "a leg", Var: "leg",
+	Doc: "A channel that `originate` has made. It has the verbs of `call`. Its hangup does not end the script: a verb that the hangup " +
+		"ends, or that is used after it, returns nil and \"hangup\". Legs that the script leaves behind are hung up with it.",
+	Fields: []Field{
+		{"uuid", "string", "The leg's Unique-ID."},
+		{"up", "boolean", "Whether it has not hung up."},
+		{"cause", "string?", "Why it has hung up, once it has."},
+		{"vars", "table<string, string>", "Its variables, as call.vars."},
+	},
+	field: func(c *Call, L *lua.LState, value any, name string) lua.LValue {
+		leg := value.(*Leg)
+		switch name {
+		case "uuid":
+			return lua.LString(leg.uuid)
+		case "up":
+			return lua.LBool(!leg.gone)
+		case "cause":
+			if leg.gone {
+				return lua.LString(leg.cause)
+			}
+			return lua.LNil
 		}
-	case "vars":
-		L.Push(leg.vars)
-	default:
-		var names []string
-		for _, v := range Verbs {
-			names = append(names, v.Name)
+		return leg.vars
+	},
+	other: func(c *Call, L *lua.LState, value any, key lua.LValue) (lua.LValue, bool) {
+		name, _ := key.(lua.LString)
+		if fn := shared().verbs[string(name)]; fn != nil {
+			return fn, true
 		}
-		for _, f := range legFields {
-			names = append(names, f.Name)
-		}
-		L.RaiseError("a leg has no verb or field `%s`%s", string(name), didYouMean(string(name), names))
-	}
-	return 1
+		return nil, false
+	},
+	more: verbNames,
+	meta: map[string]lua.LGFunction{"__newindex": legNewIndex, "__tostring": legToString},
 }
 
 func legNewIndex(L *lua.LState) int {

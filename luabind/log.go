@@ -13,23 +13,29 @@ const levelInfo = slog.LevelInfo
 // maxLogLine is how much of a script's line reaches the log.
 const maxLogLine = 8 << 10
 
-// logFunctions is the module log.
-var logFunctions = map[string]lua.LGFunction{
-	"debug": logAt(slog.LevelDebug),
-	"info":  logAt(slog.LevelInfo),
-	"warn":  logAt(slog.LevelWarn),
-	"error": logAt(slog.LevelError),
+var logModule = &Module{
+	Name: "log",
+	Doc: "`log` writes to Callisto's log, with the script's line and the call's UUID.\n\n" +
+		"```lua\nlog.info(\"chose\", { digit = 2, menu = \"support\" })\nlog.warn(\"nobody answers\")\n```\n\n" +
+		"`print` is `log.info` of its arguments. The levels that appear are those of `log.level`; a message or field longer than 8 KB is cut.",
+	Functions: []Verb{
+		logAt("debug", slog.LevelDebug), logAt("info", slog.LevelInfo),
+		logAt("warn", slog.LevelWarn), logAt("error", slog.LevelError),
+	},
 }
 
-func logAt(level slog.Level) lua.LGFunction {
-	return func(L *lua.LState) int {
-		message := L.ToStringMeta(L.CheckAny(1)).String()
-		fields, ok := L.Get(2).(*lua.LTable)
-		if L.Get(2) != lua.LNil && !ok {
-			L.RaiseError("log: the second argument is a table of fields, such as { digits = digits }, not %s", describe(L.Get(2)))
-		}
-		callOf(L).logLine(L, level, message, fields)
-		return 0
+func logAt(name string, level slog.Level) Verb {
+	return Verb{
+		Name: name,
+		Params: []Param{
+			{Name: "message", Type: Any, Optional: true, Doc: "what happened"},
+			{Name: "fields", Type: Table, Optional: true, Doc: "what belongs to it, such as { digits = digits }"},
+		},
+		Doc: "Writes a line at the level " + level.String() + ".",
+		run: func(c *Call, L *lua.LState, a args) int {
+			c.logLine(L, level, L.ToStringMeta(a.value(0)).String(), a.table(1))
+			return 0
+		},
 	}
 }
 

@@ -134,75 +134,89 @@ func (c *Call) startPlaying(L *lua.LState, a args, files []argument, loops int, 
 	}
 	p.sequence = c.sequence
 	c.check(L, c.conn.Flush())
-	L.Push(&lua.LUserData{Value: p, Metatable: shared().playingMeta})
+	L.Push(playingClass.new(p))
 	return 1
 }
 
-// playingMethods are what a handle of playback has.
-var playingMethods map[string]lua.LGFunction
+var playingClass = &Class{
+	Name: "Playing", Article: "a handle of playback", Var: "handle",
+	Doc: "A playback with `wait = false`, which goes on while the script does something else.",
+	Methods: []Verb{
+		{
+			Name:    "wait",
+			Params:  []Param{{Name: "timeout", Type: Duration, Optional: true, Doc: "give up after this long; it plays on"}},
+			Results: []Result{{"played", "boolean?", "as of playback; false when the time is up or it was stopped"}, {"reason", "string?", "as of playback, timeout, or stopped"}, {"digit", "string?", "the digit that ended it"}},
+			Doc:     "Waits for its end.",
+			run:     playingWait,
+		},
+		{
+			Name: "stop",
+			Doc:  "Ends it, with all that waits on the channel behind it.",
+			run:  func(c *Call, L *lua.LState, a args) int { c.stopPlaying(L, a.self().(*playing)); return 0 },
+		},
+		{
+			Name: "pause",
+			Doc:  "Pauses it, or lets it go on.",
+			run:  func(c *Call, L *lua.LState, a args) int { return a.steer(c, "pause") },
+		},
+		{
+			Name:   "seek",
+			Params: []Param{{Name: "ms", Type: String, Doc: "milliseconds from the beginning; with a sign, in a string such as \"+5000\", from where it is"}},
+			Doc:    "Goes to another place.",
+			run:    func(c *Call, L *lua.LState, a args) int { return a.steer(c, "seek:"+a.steps(0)) },
+		},
+		{
+			Name:   "volume",
+			Params: []Param{{Name: "step", Type: String, Doc: "from -4 to 4; with a sign, in a string such as \"+1\", so much louder or softer"}},
+			Doc:    "Makes it louder or softer.",
+			run:    func(c *Call, L *lua.LState, a args) int { return a.steer(c, "volume:"+a.steps(0)) },
+		},
+	},
+}
 
-func init() { // not an initialiser: the functions look into what all VMs share
-	playingMethods = map[string]lua.LGFunction{
-		"wait": func(L *lua.LState) int {
-			c, p := playingOf(L)
-			timeout := waitTimeout(L)
-			last := p.executions[len(p.executions)-1]
-			saved := c.channel
-			c.channel = p.channel
-			defer func() { c.channel = saved }()
-			in := c.enter("playback")
-			defer c.leave(in)
-			in.stop = func() { c.stopPlaying(L, p) }
-			leg := c.leg
-			if !c.pump(L, timeout, func() bool { return last.Done() || p.stopped && p.behind.Done() || leg != nil && leg.gone }) {
-				L.Push(lua.LFalse)
-				L.Push(lua.LString("timeout"))
-				return 2
-			}
-			c.applied(p.sequence)
-			if p.ended {
-				p.ended = false
-				c.unset(L, "playback_terminators")
-			}
-			if p.stopped {
-				return pushStopped(L)
-			}
-			for i := len(p.executions) - 1; i >= 0; i-- {
-				if e := p.executions[i].Event; e != nil {
-					return pushPlayResult(L, e)
-				}
-			}
-			return pushNone(L, "hangup")
-		},
-		"stop": func(L *lua.LState) int {
-			c, p := playingOf(L)
-			c.stopPlaying(L, p)
-			return 0
-		},
-		"pause": func(L *lua.LState) int {
-			c, p := playingOf(L)
-			c.control(L, p.channel, "uuid_fileman", "pause")
-			return 0
-		},
-		"seek": func(L *lua.LState) int {
-			c, p := playingOf(L)
-			c.control(L, p.channel, "uuid_fileman", "seek:"+steps(L, "seek"))
-			return 0
-		},
-		"volume": func(L *lua.LState) int {
-			c, p := playingOf(L)
-			c.control(L, p.channel, "uuid_fileman", "volume:"+steps(L, "volume"))
-			return 0
-		},
+func playingWait(c *Call, L *lua.LState, a args) int {
+	p := a.self().(*playing)
+	last := p.executions[len(p.executions)-1]
+	saved := c.channel
+	c.channel = p.channel
+	defer func() { c.channel = saved }()
+	in := c.enter("playback")
+	defer c.leave(in)
+	in.stop = func() { c.stopPlaying(L, p) }
+	leg := c.leg
+	if !c.pump(L, a.duration(0), func() bool { return last.Done() || p.stopped && p.behind.Done() || leg != nil && leg.gone }) {
+		L.Push(lua.LFalse)
+		L.Push(lua.LString("timeout"))
+		return 2
 	}
+	c.applied(p.sequence)
+	if p.ended {
+		p.ended = false
+		c.unset(L, "playback_terminators")
+	}
+	if p.stopped {
+		return pushStopped(L)
+	}
+	for i := len(p.executions) - 1; i >= 0; i-- {
+		if e := p.executions[i].Event; e != nil {
+			return pushPlayResult(L, e)
+		}
+	}
+	return pushNone(L, "hangup")
+}
+
+// steer gives an order to what plays.
+func (a args) steer(c *Call, order string) int {
+	c.control(a.L, a.self().(*playing).channel, "uuid_fileman", order)
+	return 0
 }
 
 // steps is the argument of seek and volume: "+1000", "-2", or a number to be taken as it is.
-func steps(L *lua.LState, what string) string {
-	s, ok := wordOf(L.Get(2))
+func (a args) steps(i int) string {
+	s := a.string(i)
 	digits := strings.TrimLeft(s, "+-")
-	if !ok || digits == "" || len(s)-len(digits) > 1 || strings.Trim(digits, "0123456789") != "" {
-		L.RaiseError("%s: wants a whole number, or one with a sign in a string such as \"+1000\", not %s", what, describe(L.Get(2)))
+	if digits == "" || len(s)-len(digits) > 1 || strings.Trim(digits, "0123456789") != "" {
+		a.fail("wants a whole number, or one with a sign in a string such as \"+1000\", not %s", describe(a.value(i)))
 	}
 	return s
 }
@@ -222,30 +236,4 @@ func (c *Call) stopPlaying(L *lua.LState, p *playing) {
 	c.check(L, err)
 	c.check(L, c.conn.Flush())
 	p.stopped = true
-}
-
-func playingOf(L *lua.LState) (*Call, *playing) {
-	u, _ := L.Get(1).(*lua.LUserData)
-	if u == nil {
-		L.RaiseError("use a colon: handle:stop()")
-	}
-	p, ok := u.Value.(*playing)
-	if !ok {
-		L.RaiseError("not a handle of playback")
-	}
-	c := callOf(L)
-	if c.ended != nil && !c.inHooks {
-		c.unwind(L, *c.ended)
-	}
-	return c, p
-}
-
-func playingIndex(L *lua.LState) int {
-	name := L.CheckString(2)
-	fn, ok := playingMethods[name]
-	if !ok {
-		L.RaiseError("a handle of playback has no `%s`; it has wait, stop, pause, seek and volume", name)
-	}
-	L.Push(L.NewFunction(fn))
-	return 1
 }

@@ -95,7 +95,7 @@ func TestVerbMistakes(t *testing.T) {
 		{`call:stop_record_call()`, "stop_record_call: nothing is being recorded: call:record_call(path) begins it"},
 		{`call:say(1, "nummber")`, "say: argument `type` must be one of number, items, persons, messages, currency, time_measurement, current_date, current_time, current_date_time, telephone_number, telephone_extension, url, ip_address, email_address, postal_address, account_number, name_spelled, name_phonetic, short_date_time, did you mean `number`?, not \"nummber\""},
 		{`local leg = call:originate("user/1") leg.x = 1`, "leg.x cannot be assigned; channel variables are set with leg:set(name, value)"},
-		{`local leg = call:originate("user/1") leg:playbak("x")`, "a leg has no verb or field `playbak`, did you mean `playback`?"},
+		{`local leg = call:originate("user/1") leg:playbak("x")`, "a leg has no method or field `playbak`, did you mean `playback`?"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.script, func(t *testing.T) {

@@ -1,7 +1,69 @@
 package luabind
 
-// modules are what require finds besides scripts. Their names are globals too.
-var modules = map[string]bool{"log": true}
+import (
+	lua "github.com/yuin/gopher-lua"
+)
+
+// A Module is a library that scripts have besides Lua's own: a global, which require finds too. Its
+// functions are rows of the verb table; they may be used in hangup handlers.
+type Module struct {
+	Name      string
+	Doc       string // Markdown: what it is for, with an example
+	Functions []Verb
+	Values    []Value
+	Classes   []*Class // of what its functions hand out
+
+	// Outside says that it reaches outside the process: the flow of a script is read without it.
+	Outside bool
+}
+
+// A Value is a constant of a module.
+type Value struct {
+	Name, Type, Doc string
+
+	value lua.LValue // the same for all VMs: nothing that a script could change
+}
+
+// Modules are all modules, by name. It is not to be changed.
+var Modules []*Module
+
+func init() { // not an initialiser: the functions look into the table
+	Modules = []*Module{logModule}
+}
 
 // IsModule reports whether require finds a module of that name without a script.
-func IsModule(name string) bool { return modules[name] }
+func IsModule(name string) bool { return moduleOf(name) != nil }
+
+func moduleOf(name string) *Module {
+	for _, m := range Modules {
+		if m.Name == name {
+			return m
+		}
+	}
+	return nil
+}
+
+// bind makes the module's table, which each VM copies, and its classes.
+func (m *Module) bind(L *lua.LState) *lua.LTable {
+	t := L.NewTable()
+	for i := range m.Functions {
+		v := &m.Functions[i]
+		v.module = m
+		t.RawSetString(v.Name, L.NewFunction(v.callFunction))
+	}
+	for _, v := range m.Values {
+		t.RawSetString(v.Name, v.value)
+	}
+	for _, k := range m.Classes {
+		k.bind(L)
+	}
+	return t
+}
+
+// callFunction is the Go function behind a function of a module.
+func (v *Verb) callFunction(L *lua.LState) int {
+	if t, ok := L.Get(1).(*lua.LTable); ok && t == L.G.Global.RawGetString(v.module.Name) {
+		L.RaiseError("use a dot: %s(…), not %s:%s(…)", v.Label(), v.module.Name, v.Name)
+	}
+	return v.callPlain(L)
+}

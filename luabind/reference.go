@@ -19,15 +19,15 @@ var referenceText string
 // comes from the verb table and from what the sandbox holds; the prose around it is reference.md.
 func WriteReference(w io.Writer) error {
 	t, err := template.New("reference").Funcs(template.FuncMap{
-		"cell": cell, "anchor": anchor, "type": typeName, "first": firstSentence, "code": code,
+		"cell": cell, "anchor": anchor, "type": typeName, "first": firstSentence, "code": code, "label": func(v Verb) string { return v.Label() },
 	}).Parse(referenceText)
 	if err != nil {
 		return err
 	}
-	env := shared()
+	env := shared() // which tells functions whose they are
 	libraries := map[string][]string{}
 	for name, t := range env.libraries {
-		if modules[name] {
+		if IsModule(name) {
 			continue
 		}
 		for _, fn := range tableNames(t) {
@@ -40,9 +40,8 @@ func WriteReference(w io.Writer) error {
 			functions = append(functions, name)
 		}
 	}
-	names := slices.Sorted(maps.Keys(modules))
 	return t.Execute(w, map[string]any{
-		"Verbs": Verbs, "Fields": Fields, "Functions": functions, "Libraries": libraries, "Modules": names,
+		"Verbs": Verbs, "Fields": Fields, "Functions": functions, "Libraries": libraries, "Modules": Modules, "CallClasses": callClasses,
 		"Depth": 200, "MaxDuration": maxDuration / time.Hour, "MaxQueued": maxQueued,
 	})
 }

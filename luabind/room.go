@@ -128,28 +128,12 @@ func (c *Call) enterRoom(L *lua.LState, a args, name string, cmd esl.Execute) in
 	in := c.enter("conference")
 	defer c.leave(in)
 	c.pump(L, 0, func() bool { return r.joined.got != nil || r.x.Done() || leg != nil && leg.gone })
-	L.Push(&lua.LUserData{Value: r, Metatable: shared().roomMeta})
+	L.Push(roomClass.new(r))
 	return 1
 }
 
-func roomOf(L *lua.LState) (*Call, *room) {
-	u, _ := L.Get(1).(*lua.LUserData)
-	if u == nil {
-		L.RaiseError("use a colon: room:wait()")
-	}
-	r, ok := u.Value.(*room)
-	if !ok {
-		L.RaiseError("not a room")
-	}
-	c := callOf(L)
-	if c.ended != nil && !c.inHooks {
-		c.unwind(L, *c.ended)
-	}
-	return c, r
-}
-
 // order gives the conference an order about a member, and returns whether it took it.
-func (r *room) order(L *lua.LState, c *Call, order string, who lua.LValue, rest string) int {
+func (r *room) order(L *lua.LState, c *Call, order string, who lua.LValue) int {
 	member := "uuid=" + c.idOf(r.channel)
 	switch v := who.(type) {
 	case *lua.LNilType:
@@ -163,7 +147,7 @@ func (r *room) order(L *lua.LState, c *Call, order string, who lua.LValue, rest 
 	default:
 		L.RaiseError("%s: who is a member's number, \"all\", \"last\" or \"non_moderator\", not %s", order, describe(who))
 	}
-	reply, err := c.do(L, esl.API{Command: "conference", Args: r.name + " " + order + " " + member + rest})
+	reply, err := c.do(L, esl.API{Command: "conference", Args: r.name + " " + order + " " + member})
 	text := strings.TrimSpace(reply.Text)
 	if err != nil || !strings.HasPrefix(text, "+OK") && !strings.HasPrefix(text, "OK") {
 		L.Push(lua.LFalse)
@@ -174,50 +158,91 @@ func (r *room) order(L *lua.LState, c *Call, order string, who lua.LValue, rest 
 	return 1
 }
 
-var roomMethods map[string]lua.LGFunction
-
-func init() {
-	roomMethods = map[string]lua.LGFunction{
-		"wait": roomWait,
-		"leave": func(L *lua.LState) int {
-			c, r := roomOf(L)
-			if r.x.Done() {
-				L.Push(lua.LTrue)
-				return 1
-			}
-			r.stopped = true
-			return r.order(L, c, "kick", lua.LNil, "")
+var roomClass = &Class{
+	Name: "Room", Article: "a room", Var: "room",
+	Doc: "A conference that the caller is in while the script goes on.",
+	Methods: []Verb{
+		{
+			Name:    "wait",
+			Params:  []Param{{Name: "timeout", Type: Duration, Optional: true, Doc: "give up after this long"}},
+			Results: []Result{{"visit", "Visit?", "as of conference"}, {"reason", "string?", "timeout, or hangup for a leg"}},
+			Doc:     "Waits until the caller has left.",
+			run:     roomWait,
 		},
-		"play": func(L *lua.LState) int {
-			c, r := roomOf(L)
-			file, ok := wordOf(L.Get(2))
-			if !ok || file == "" || strings.ContainsAny(file, " $\\'\r\n\x00") || strings.Contains(file, "phrase:") || strings.Contains(file, "shell_stream:") {
-				// The conference expands the name (conference_file.c).
-				L.RaiseError("play: wants the name of a file without spaces, quotes, $ and backslash, not %s", describe(L.Get(2)))
-			}
-			reply, err := c.do(L, esl.API{Command: "conference", Args: r.name + " play " + file})
-			L.Push(lua.LBool(err == nil && strings.Contains(reply.Text, "OK")))
-			return 1
+		{
+			Name:    "leave",
+			Results: taken,
+			Doc:     "Takes the caller out.",
+			run: func(c *Call, L *lua.LState, a args) int {
+				r := a.self().(*room)
+				if r.x.Done() {
+					L.Push(lua.LTrue)
+					return 1
+				}
+				r.stopped = true
+				return r.order(L, c, "kick", lua.LNil)
+			},
 		},
-	}
-	for _, order := range []string{"kick", "mute", "unmute", "deaf", "undeaf"} {
-		roomMethods[order] = func(L *lua.LState) int {
-			c, r := roomOf(L)
-			return r.order(L, c, order, L.Get(2), "")
+		{
+			Name:    "play",
+			Params:  []Param{{Name: "file", Type: String, Doc: "a name without spaces and quotes"}},
+			Results: []Result{{"played", "boolean", "whether the conference took it"}},
+			Doc:     "Plays a file to all.",
+			run:     roomPlay,
+		},
+		roomOrder("kick", "Takes a member out."),
+		roomOrder("mute", "Keeps a member from being heard."),
+		roomOrder("unmute", "Ends mute."),
+		roomOrder("deaf", "Keeps a member from hearing."),
+		roomOrder("undeaf", "Ends deaf."),
+	},
+	Fields: []Field{{"name", "string", "The conference's."}, {"member", "integer?", "The caller's number in it."}},
+	field: func(c *Call, L *lua.LState, value any, name string) lua.LValue {
+		r := value.(*room)
+		if name == "name" {
+			return lua.LString(r.name)
 		}
+		if e := r.joined.got; e != nil {
+			if n, err := strconv.Atoi(e.Get("Member-ID")); err == nil {
+				return lua.LNumber(n)
+			}
+		}
+		return lua.LNil
+	},
+}
+
+var taken = []Result{{"taken", "boolean", "whether the conference took the order"}, {"error", "string?", "why not"}}
+
+func roomOrder(name, doc string) Verb {
+	return Verb{
+		Name:    name,
+		Params:  []Param{{Name: "who", Type: Any, Optional: true, Doc: "a member's number, \"all\", \"last\" or \"non_moderator\"; left out, the caller"}},
+		Results: taken,
+		Doc:     doc,
+		run:     func(c *Call, L *lua.LState, a args) int { return a.self().(*room).order(L, c, name, a.value(0)) },
 	}
 }
 
-func roomWait(L *lua.LState) int {
-	c, r := roomOf(L)
-	timeout := waitTimeout(L)
+func roomPlay(c *Call, L *lua.LState, a args) int {
+	file := a.string(0)
+	if file == "" || strings.ContainsAny(file, " $\\'\r\n\x00") || strings.Contains(file, "phrase:") || strings.Contains(file, "shell_stream:") {
+		// The conference expands the name (conference_file.c).
+		a.fail("wants the name of a file without spaces, quotes, $ and backslash, not %s", describe(a.value(0)))
+	}
+	reply, err := c.do(L, esl.API{Command: "conference", Args: a.self().(*room).name + " play " + file})
+	L.Push(lua.LBool(err == nil && strings.Contains(reply.Text, "OK")))
+	return 1
+}
+
+func roomWait(c *Call, L *lua.LState, a args) int {
+	r := a.self().(*room)
 	saved := c.channel
 	c.channel = r.channel
 	defer func() { c.channel = saved }()
 	in := c.enter("conference")
 	defer c.leave(in)
 	leg := c.leg
-	if !c.pump(L, timeout, func() bool { return r.x.Done() || leg != nil && leg.gone }) {
+	if !c.pump(L, a.duration(0), func() bool { return r.x.Done() || leg != nil && leg.gone }) {
 		return pushNone(L, "timeout")
 	}
 	if !r.x.Done() {
@@ -226,27 +251,5 @@ func roomWait(L *lua.LState) int {
 	c.applied(r.sequence)
 	c.stopped = in.stopped
 	L.Push(visit(L, r.x.Event, r.name, r.began, in.stopped || r.stopped))
-	return 1
-}
-
-func roomIndex(L *lua.LState) int {
-	_, r := roomOf(L)
-	switch name := L.CheckString(2); name {
-	case "name":
-		L.Push(lua.LString(r.name))
-	case "member":
-		L.Push(lua.LNil)
-		if e := r.joined.got; e != nil {
-			if n, err := strconv.Atoi(e.Get("Member-ID")); err == nil {
-				L.Push(lua.LNumber(n))
-			}
-		}
-	default:
-		fn := roomMethods[name]
-		if fn == nil {
-			L.RaiseError("a room has no `%s`; it has name, member, wait, leave, kick, mute, unmute, deaf, undeaf and play", name)
-		}
-		L.Push(L.NewFunction(fn))
-	}
 	return 1
 }

@@ -21,12 +21,6 @@ type environment struct {
 	varsMeta      *lua.LTable
 	expansionMeta *lua.LTable
 	unwindMeta    *lua.LTable
-	jobMeta       *lua.LTable
-	playingMeta   *lua.LTable
-	legMeta       *lua.LTable
-	eventMeta     *lua.LTable
-	listenerMeta  *lua.LTable
-	roomMeta      *lua.LTable
 	verbs         map[string]*lua.LFunction
 
 	coCreate, coWrap, coResume lua.LGFunction
@@ -98,7 +92,6 @@ func newEnvironment() *environment {
 		},
 		"table":     {"concat": tableConcat},
 		"coroutine": {"create": luaCoCreate, "wrap": luaCoWrap, "resume": luaCoResume},
-		"log":       logFunctions,
 	}
 	for lib, names := range kept {
 		for _, name := range names {
@@ -117,30 +110,22 @@ func newEnvironment() *environment {
 		v := &Verbs[i]
 		env.verbs[v.Name] = L.NewFunction(v.call)
 	}
-	protected := func(fields map[string]lua.LValue) *lua.LTable {
-		t := L.CreateTable(0, len(fields)+1)
-		for k, v := range fields {
-			t.RawSetString(k, v)
-		}
-		t.RawSetString("__metatable", lua.LString("protected"))
-		return t
-	}
-	env.globalsMeta = protected(map[string]lua.LValue{"__index": L.NewFunction(globalIndex)})
-	env.stringMeta = protected(map[string]lua.LValue{"__index": env.libraries["string"]})
-	env.callMeta = protected(map[string]lua.LValue{
+	env.globalsMeta = protected(L, map[string]lua.LValue{"__index": L.NewFunction(globalIndex)})
+	env.stringMeta = protected(L, map[string]lua.LValue{"__index": env.libraries["string"]})
+	env.callMeta = protected(L, map[string]lua.LValue{
 		"__index": L.NewFunction(callIndex), "__newindex": L.NewFunction(callNewIndex), "__tostring": L.NewFunction(callToString),
 	})
-	env.varsMeta = protected(map[string]lua.LValue{
+	env.varsMeta = protected(L, map[string]lua.LValue{
 		"__index": L.NewFunction(varsIndex), "__newindex": L.NewFunction(varsNewIndex), "__call": L.NewFunction(varsCall),
 	})
-	env.expansionMeta = protected(map[string]lua.LValue{"__tostring": L.NewFunction(expansionToString)})
-	env.unwindMeta = protected(map[string]lua.LValue{"__tostring": L.NewFunction(unwindToString)})
-	env.jobMeta = protected(map[string]lua.LValue{"__index": L.NewFunction(jobIndex)})
-	env.playingMeta = protected(map[string]lua.LValue{"__index": L.NewFunction(playingIndex)})
-	env.legMeta = protected(map[string]lua.LValue{"__index": L.NewFunction(legIndex), "__newindex": L.NewFunction(legNewIndex), "__tostring": L.NewFunction(legToString)})
-	env.eventMeta = protected(map[string]lua.LValue{"__index": L.NewFunction(eventIndex), "__call": L.NewFunction(eventCall), "__tostring": L.NewFunction(eventToString)})
-	env.listenerMeta = protected(map[string]lua.LValue{"__index": L.NewFunction(listenerIndex)})
-	env.roomMeta = protected(map[string]lua.LValue{"__index": L.NewFunction(roomIndex)})
+	env.expansionMeta = protected(L, map[string]lua.LValue{"__tostring": L.NewFunction(expansionToString)})
+	env.unwindMeta = protected(L, map[string]lua.LValue{"__tostring": L.NewFunction(unwindToString)})
+	for _, k := range callClasses {
+		k.bind(L)
+	}
+	for _, m := range Modules {
+		env.libraries[m.Name] = m.bind(L)
+	}
 	return env
 }
 

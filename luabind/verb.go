@@ -10,9 +10,9 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// The verb table is the one source of what scripts can do with a call: the
-// binding, the checks of arguments, the reference and the editor's definitions come
-// from it. A verb that is not in it does not exist.
+// The verb table is the one source of what scripts can do with a call, with the functions of
+// modules and with the values that both hand out: the binding, the checks of arguments, the reference and the
+// editor's definitions come from it. A verb that is not in it does not exist.
 
 // A Type is what a parameter takes.
 type Type uint8
@@ -21,7 +21,9 @@ const (
 	Text     Type = iota // a string or a number, delivered as it is, or expand "…"
 	Word                 // a string without spaces or line breaks: a name, a UUID
 	Texts                // a Text, or a list of them
+	String               // a string or a number: for modules, which know no expand
 	Integer              // a whole number
+	Number               // any number but NaN
 	Duration             // milliseconds as a number, or a string with a unit: "20s", "1m30s"
 	Boolean              //
 	Function             //
@@ -30,7 +32,7 @@ const (
 )
 
 func (t Type) String() string {
-	return [...]string{"string", "word", "string or list of strings", "whole number", "duration", "boolean", "function", "table", "any value"}[t]
+	return [...]string{"string", "word", "string or list of strings", "string", "whole number", "number", "duration", "boolean", "function", "table", "any value"}[t]
 }
 
 // A Param is an argument, or an option in the trailing table.
@@ -46,7 +48,7 @@ type Param struct {
 // A Result is a value that a verb returns.
 type Result struct{ Name, Type, Doc string }
 
-// A Verb is one method of call.
+// A Verb is one method of call, one function of a module, or one method of a Class.
 type Verb struct {
 	Name    string
 	Params  []Param
@@ -58,12 +60,32 @@ type Verb struct {
 	Ends    bool // never returns: the script ends with it
 
 	run func(c *Call, L *lua.LState, a args) int
+
+	module *Module // of a function
+	class  *Class  // of a method that is not one of call's
+}
+
+// Label is how messages name the verb: "playback", "http.get".
+func (v *Verb) Label() string {
+	if v.module != nil {
+		return v.module.Name + "." + v.Name
+	}
+	return v.Name
+}
+
+// first is where the arguments begin on the stack: a method has its object before them.
+func (v *Verb) first() int {
+	if v.module != nil {
+		return 1
+	}
+	return 2
 }
 
 // args are the checked arguments of one use of a verb.
 type args struct {
 	verb    *Verb
 	L       *lua.LState
+	first   int // where they begin on the stack
 	options *lua.LTable
 }
 
@@ -85,14 +107,19 @@ func (v *Verb) call(L *lua.LState) int {
 		a.needs(v.Full, v.Async)
 	}
 	c.verbs++
-	if c.env.Tap != nil {
-		file, line := where(L)
-		c.env.Tap(Step{Verb: v.Name, File: file, Line: line})
-	}
+	c.tell(L, v)
 	if isLeg || c.leg != nil {
 		return c.runOn(L, leg, v, a)
 	}
 	return v.run(c, L, a)
+}
+
+// tell tells who watches the call of a verb that is about to run.
+func (c *Call) tell(L *lua.LState, v *Verb) {
+	if c.env.Tap != nil {
+		file, line := where(L)
+		c.env.Tap(Step{Verb: v.Label(), File: file, Line: line})
+	}
 }
 
 // needs raises where the dialplan's socket action lacks a word.
@@ -120,33 +147,34 @@ func toCall(v lua.LValue) (*Call, bool) {
 
 // check holds the arguments against the table and raises at the first that does not fit.
 func (v *Verb) check(L *lua.LState) args {
-	a := args{verb: v, L: L}
+	first := v.first()
+	a := args{verb: v, L: L, first: first}
 	n := len(v.Params)
 	rest := n > 0 && v.Params[n-1].Rest
-	top := L.GetTop() - 1
+	top := L.GetTop() - first + 1
 	if len(v.Options) > 0 && top > 0 {
 		// The options are a table after the last argument, or after those given where the others may
 		// be left out.
-		if t, ok := L.Get(top + 1).(*lua.LTable); ok && (top > n || v.Params[top-1].Type != Texts && v.Params[top-1].Type != Table && v.Params[top-1].Type != Any) {
+		if t, ok := L.Get(top + first - 1).(*lua.LTable); ok && (top > n || v.Params[top-1].Type != Texts && v.Params[top-1].Type != Table && v.Params[top-1].Type != Any) {
 			a.options = t
 			top--
 		}
 	}
 	if top > n && !rest {
 		for i := n; i < top; i++ {
-			if L.Get(i+2) != lua.LNil {
-				L.RaiseError("%s: too many arguments; it takes %s", v.Name, v.Usage())
+			if L.Get(i+first) != lua.LNil {
+				L.RaiseError("%s: too many arguments; it takes %s", v.Label(), v.Usage())
 			}
 		}
 	}
 	for i, p := range v.Params {
 		value := lua.LValue(lua.LNil)
 		if i < top {
-			value = L.Get(i + 2)
+			value = L.Get(i + first)
 		}
 		if value == lua.LNil {
 			if !p.Optional {
-				L.RaiseError("%s: argument `%s` is missing; it takes %s", v.Name, p.Name, v.Usage())
+				L.RaiseError("%s: argument `%s` is missing; it takes %s", v.Label(), p.Name, v.Usage())
 			}
 			if a.options != nil && i == top {
 				break
@@ -156,14 +184,14 @@ func (v *Verb) check(L *lua.LState) args {
 		v.checkOne(L, "argument", &p, value)
 		if p.Rest {
 			for j := i + 1; j < top; j++ {
-				v.checkOne(L, "argument", &p, L.Get(j+2))
+				v.checkOne(L, "argument", &p, L.Get(j+first))
 			}
 		}
 	}
 	if a.options != nil {
 		v.checkOptions(L, a.options)
 		// What is left out must not be taken for the table of options.
-		L.Remove(top + 2)
+		L.Remove(top + first)
 	}
 	return a
 }
@@ -172,7 +200,7 @@ func (v *Verb) checkOptions(L *lua.LState, options *lua.LTable) {
 	options.ForEach(func(key, value lua.LValue) {
 		name, ok := key.(lua.LString)
 		if !ok {
-			L.RaiseError("%s: the options are a table with names, such as { %s = … }", v.Name, v.Options[0].Name)
+			L.RaiseError("%s: the options are a table with names, such as { %s = … }", v.Label(), v.Options[0].Name)
 		}
 		for i := range v.Options {
 			if v.Options[i].Name == string(name) {
@@ -185,15 +213,15 @@ func (v *Verb) checkOptions(L *lua.LState, options *lua.LTable) {
 			names[i] = v.Options[i].Name
 		}
 		if hint := didYouMean(string(name), names); hint != "" {
-			L.RaiseError("%s: unknown option `%s`%s", v.Name, string(name), hint)
+			L.RaiseError("%s: unknown option `%s`%s", v.Label(), string(name), hint)
 		}
-		L.RaiseError("%s: unknown option `%s`; there are %s", v.Name, string(name), strings.Join(names, ", "))
+		L.RaiseError("%s: unknown option `%s`; there are %s", v.Label(), string(name), strings.Join(names, ", "))
 	})
 }
 
 func (v *Verb) checkOne(L *lua.LState, what string, p *Param, value lua.LValue) {
 	bad := func(want string) {
-		L.RaiseError("%s: %s `%s` must be %s, not %s", v.Name, what, p.Name, want, describe(value))
+		L.RaiseError("%s: %s `%s` must be %s, not %s", v.Label(), what, p.Name, want, describe(value))
 	}
 	switch p.Type {
 	case Text:
@@ -215,11 +243,19 @@ func (v *Verb) checkOne(L *lua.LState, what string, p *Param, value lua.LValue) 
 			}
 			for i := 1; i <= t.Len(); i++ {
 				if _, ok := toArgument(t.RawGetInt(i)); !ok {
-					L.RaiseError("%s: %s `%s`: entry %d must be a string, not %s", v.Name, what, p.Name, i, describe(t.RawGetInt(i)))
+					L.RaiseError("%s: %s `%s`: entry %d must be a string, not %s", v.Label(), what, p.Name, i, describe(t.RawGetInt(i)))
 				}
 			}
 		} else if _, ok := toArgument(value); !ok {
 			bad("a string or a list of strings")
+		}
+	case String:
+		if _, ok := wordOf(value); !ok {
+			bad("a string")
+		}
+	case Number:
+		if n, ok := value.(lua.LNumber); !ok || math.IsNaN(float64(n)) {
+			bad("a number")
 		}
 	case Integer:
 		n, ok := value.(lua.LNumber)
@@ -299,19 +335,6 @@ func toDuration(v lua.LValue) (time.Duration, error) {
 	return 0, fmt.Errorf("%s is no duration", v.String())
 }
 
-// waitTimeout is the argument of a handle's wait; 0 where there is none.
-func waitTimeout(L *lua.LState) time.Duration {
-	v := L.Get(2)
-	if v == lua.LNil {
-		return 0
-	}
-	d, err := toDuration(v)
-	if err != nil {
-		L.RaiseError("wait: argument `timeout` must be milliseconds or a string such as \"20s\", not %s", describe(v))
-	}
-	return d
-}
-
 // Usage is how the verb is called: "playback(file, { loops =, terminators = })".
 func (v *Verb) Usage() string {
 	var parts []string
@@ -332,31 +355,39 @@ func (v *Verb) Usage() string {
 		}
 		parts = append(parts, "{ "+strings.Join(names, ", ")+" }")
 	}
-	return v.Name + "(" + strings.Join(parts, ", ") + ")"
+	return v.Label() + "(" + strings.Join(parts, ", ") + ")"
 }
 
 // The accessors below take the number of an argument, from 0 on, and are used after check.
 
-func (a args) given(i int) bool { return a.L.Get(i+2) != lua.LNil }
+func (a args) given(i int) bool { return a.L.Get(i+a.first) != lua.LNil }
 
-func (a args) value(i int) lua.LValue { return a.L.Get(i + 2) }
+func (a args) value(i int) lua.LValue { return a.L.Get(i + a.first) }
 
 func (a args) text(i int) argument {
-	t, _ := toArgument(a.L.Get(i + 2))
+	t, _ := toArgument(a.L.Get(i + a.first))
 	return t
 }
 
 func (a args) word(i int) string {
-	s, _ := wordOf(a.L.Get(i + 2))
+	s, _ := wordOf(a.L.Get(i + a.first))
 	return s
 }
 
 func (a args) duration(i int) time.Duration {
-	d, _ := toDuration(a.L.Get(i + 2))
+	d, _ := toDuration(a.L.Get(i + a.first))
 	return d
 }
 
-func (a args) function(i int) *lua.LFunction { return a.L.Get(i + 2).(*lua.LFunction) }
+func (a args) string(i int) string { return a.word(i) }
+
+func (a args) int(i int) int { n, _ := a.value(i).(lua.LNumber); return int(n) }
+
+func (a args) number(i int) float64 { n, _ := a.value(i).(lua.LNumber); return float64(n) }
+
+func (a args) table(i int) *lua.LTable { t, _ := a.value(i).(*lua.LTable); return t }
+
+func (a args) function(i int) *lua.LFunction { return a.L.Get(i + a.first).(*lua.LFunction) }
 
 func texts(v lua.LValue) []argument {
 	t, ok := v.(*lua.LTable)
@@ -387,6 +418,14 @@ func (a args) optText(name string) (argument, bool) {
 	return toArgument(v)
 }
 
+func (a args) optString(name string) (string, bool) {
+	v, ok := a.option(name)
+	if !ok {
+		return "", false
+	}
+	return wordOf(v)
+}
+
 func (a args) optDuration(name string) (time.Duration, bool) {
 	v, ok := a.option(name)
 	if !ok {
@@ -414,5 +453,5 @@ func (a args) optInt(name string, otherwise int) int {
 
 // fail raises a mistake in the use of the verb.
 func (a args) fail(format string, x ...any) {
-	a.L.RaiseError("%s: %s", a.verb.Name, fmt.Sprintf(format, x...))
+	a.L.RaiseError("%s: %s", a.verb.Label(), fmt.Sprintf(format, x...))
 }

@@ -323,7 +323,7 @@ type job struct {
 
 func bgapi(c *Call, L *lua.LState, a args) int {
 	j := c.background(L, a.word(0), a.text(1).text())
-	L.Push(&lua.LUserData{Value: j, Metatable: shared().jobMeta})
+	L.Push(jobClass.new(j))
 	return 1
 }
 
@@ -341,40 +341,32 @@ func (c *Call) background(L *lua.LState, command, args string) *job {
 	return j
 }
 
-func jobIndex(L *lua.LState) int {
-	j, ok := L.CheckUserData(1).Value.(*job)
-	if !ok {
-		L.RaiseError("not a job")
-	}
-	switch name := L.CheckString(2); name {
-	case "uuid":
-		L.Push(lua.LString(j.uuid))
-	case "done":
-		L.Push(lua.LBool(j.done))
-	case "wait":
-		L.Push(L.NewFunction(jobWait))
-	default:
-		L.RaiseError("a job has no field `%s`; it has uuid, done and wait", name)
-	}
-	return 1
+var jobClass = &Class{
+	Name: "Job", Article: "a job", Var: "job",
+	Doc: "A command of bgapi that runs, or has ended.",
+	Methods: []Verb{{
+		Name:    "wait",
+		Params:  []Param{{Name: "timeout", Type: Duration, Optional: true, Doc: "give up after this long"}},
+		Results: []Result{{"output", "string?", "what the command printed; nil where it printed an error, or is not done"}, {"error", "string?", "the error, or timeout"}},
+		Doc:     "Waits until the command has ended, and returns what `call:api` would.",
+		run:     jobWait,
+	}},
+	Fields: []Field{{"uuid", "string", "The Job-UUID."}, {"done", "boolean", "Whether it has ended, as far as the script has waited since."}},
+	field: func(c *Call, L *lua.LState, value any, name string) lua.LValue {
+		if name == "uuid" {
+			return lua.LString(value.(*job).uuid)
+		}
+		return lua.LBool(value.(*job).done)
+	},
 }
 
-func jobWait(L *lua.LState) int {
-	j, ok := L.CheckUserData(1).Value.(*job)
-	if !ok {
-		L.RaiseError("use a colon: job:wait(…)")
-	}
-	timeout := waitTimeout(L)
-	c := callOf(L)
-	if !c.pump(L, timeout, func() bool { return j.done }) {
-		L.Push(lua.LNil)
-		L.Push(lua.LString("timeout"))
-		return 2
+func jobWait(c *Call, L *lua.LState, a args) int {
+	j := a.self().(*job)
+	if !c.pump(L, a.duration(0), func() bool { return j.done }) {
+		return pushNone(L, "timeout")
 	}
 	if strings.HasPrefix(j.text, "-ERR") {
-		L.Push(lua.LNil)
-		L.Push(lua.LString(apiError(j.text)))
-		return 2
+		return pushNone(L, apiError(j.text))
 	}
 	L.Push(lua.LString(j.text))
 	return 1
