@@ -26,6 +26,9 @@ type Env struct {
 
 	// Services are what modules reach; nil: nothing.
 	Services *Services
+
+	Flow  func(Mark)                                                          // told of every step of a flow; nil: nobody
+	Force func(flow, step string, outcomes []string) (outcome string, ok bool) // for tests: chooses a step's outcome, and the step does nothing; nil: nobody
 }
 
 // A Channel is what the connection's first reply says of the call. It is kept apart so that the

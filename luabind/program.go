@@ -21,7 +21,11 @@ type Program struct {
 	Requires []Require
 
 	proto *lua.FunctionProto
+	flow  *Flow
 }
+
+// Flow is the flow that the script returns, as it was checked; nil where it returns none.
+func (p *Program) Flow() *Flow { return p.flow }
 
 // A Require is a require with a literal name, as it stands in the script.
 type Require struct {
