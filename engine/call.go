@@ -81,6 +81,10 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 		out = luabind.Outcome{Ending: luabind.Failed, Err: err}
 		out.Cause, _ = after(ctx, conn, out, config, log)
 	} else {
+		var tap func(luabind.Step)
+		if s.Tap != nil {
+			tap = func(step luabind.Step) { s.Tap(conn.UUID(), step) }
+		}
 		session := luabind.New(conn, luabind.Env{
 			Program: choice.Program,
 			Find:    func(name string) *luabind.Program { return choice.Programs[name] },
@@ -89,6 +93,7 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 			Words:   data.words,
 			Limits:  luabind.Limits{CPU: config.Limits.CPU, Memory: int(config.Limits.Memory), Hangup: config.Limits.Hangup},
 			Log:     log,
+			Tap:     tap,
 		})
 		defer session.Close()
 		out = run(ctx, session, config.Limits.Call)

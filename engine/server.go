@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"callisto/esl"
+	"callisto/luabind"
 )
 
 // ErrFull is why a call is refused when server.max_calls are running.
@@ -29,6 +30,10 @@ type Server struct {
 	// Logger gets a line at the start and the end of every call, and the scripts' own lines; nil:
 	// slog.Default.
 	Logger *slog.Logger
+
+	// Tap, if set, is told of every verb of every call, by the channel's UUID, before it runs. It is
+	// called on the call's own goroutine, which waits for it.
+	Tap func(uuid string, step luabind.Step)
 
 	connectTimeout time.Duration // for tests; 0: the constant of that name
 

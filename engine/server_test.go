@@ -13,12 +13,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"callisto/esl"
+	"callisto/luabind"
 	"callisto/simulator"
 )
 
@@ -890,5 +892,31 @@ func TestServeSaysWhyItCannot(t *testing.T) {
 				t.Errorf("it ended with %d and said\n%s", code, &p.text)
 			}
 		})
+	}
+}
+
+// Who watches the server is told of every verb, of which call and where, before it runs.
+func TestTap(t *testing.T) {
+	var mu sync.Mutex
+	steps := map[string][]string{}
+	h := newHouse(t, "", map[string]string{
+		"main.lua":  "call:answer()\nrequire('greet').greet(call)",
+		"greet.lua": "return { greet = function(call)\n\n  call:playback('x.wav')\nend }",
+	}, func(h *house) {
+		h.server.Tap = func(uuid string, step luabind.Step) {
+			mu.Lock()
+			defer mu.Unlock()
+			steps[uuid] = append(steps[uuid], fmt.Sprintf("%s:%d %s", step.File, step.Line, step.Verb))
+		}
+	})
+	one, two := h.call("main", "async full"), h.call("main", "async full")
+	h.outcome(one)
+	h.outcome(two)
+	mu.Lock()
+	defer mu.Unlock()
+	for _, c := range []*simulator.Channel{one, two} {
+		if got, want := strings.Join(steps[c.UUID], ", "), "main.lua:1 answer, greet.lua:3 playback"; got != want {
+			t.Errorf("it was told of %s, want %s", got, want)
+		}
 	}
 }

@@ -342,6 +342,7 @@ func (s *Switch) newLeg(caller *Channel, to dialedLeg, at *attempt, then []Actio
 	for _, id := range [...]eventID{evCreate, evOutgoing, evOriginate} {
 		leg.event(id, fromCreate).fire()
 	}
+	s.note(leg, Rings, to.Caller, to.DialString)
 	return leg
 }
 
@@ -351,13 +352,14 @@ func (c *Channel) live(b Behaviour) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.ring(b)
-	if c.up() && b.Cause != "" {
+	if c.up() && b.Cause != "" && !c.picked {
 		c.hangup(b.Cause, true)
 	}
 	if c.up() {
 		c.answered = true
 		c.times.answered = s.clock.Now()
 		c.changed()
+		s.note(c, Answered, "", "")
 		c.event(evAnswer, fromAnswer).fire()
 		c.callState = "ACTIVE"
 		c.set("endpoint_disposition", "ANSWER")
@@ -406,7 +408,7 @@ func (c *Channel) live(b Behaviour) {
 	c.end()
 }
 
-// ring waits until the leg answers or refuses.
+// ring waits until the leg answers or refuses, or is told to (Answer, Hangup).
 func (c *Channel) ring(b Behaviour) {
 	if b.After <= 0 && !b.Never {
 		return
@@ -420,7 +422,7 @@ func (c *Channel) ring(b Behaviour) {
 	if !b.Never {
 		until = c.s.clock.Now().Add(b.After)
 	}
-	for c.up() && !c.block(until) {
+	for c.up() && !c.picked && !c.block(until) {
 	}
 }
 

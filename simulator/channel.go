@@ -112,6 +112,7 @@ type Channel struct {
 	breaksAll   bool // uuid_break all does
 	exits       exits
 	dialled     string   // of a leg: the dial string without variables
+	picked      bool     // and whether somebody told it to answer
 	intercepted *Channel // what a leg of loopback has taken over
 	digits      []digit
 	dialed      string // all digits so far
@@ -133,6 +134,7 @@ type Channel struct {
 	then     []Action // what a leg of "originate" does once the dialling is over
 	started  bool     // and it is
 	playing  *playing
+	hearing  *playing // playing, or speech, which uuid_fileman does not concern
 	held     bool
 	speech   *speech
 	room     *room
@@ -268,6 +270,38 @@ func (c *Channel) Hangup(cause string) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	c.hangup(causeNamed(cause), false)
+}
+
+// Answer lets a leg answer that was dialled and rings, before its [Behaviour] would have
+// it do so. With [NoAnswer] and [Channel.Hangup] it leaves the decision to somebody who watches
+// the switch. It does nothing to a channel that does not ring.
+func (c *Channel) Answer() {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	if c.outbound && !c.answered && c.cause == "" && !c.gone {
+		c.picked = true
+		c.wake()
+	}
+}
+
+// Hearing is what the channel hears at the moment: a file or a stream, or the text of speech, how
+// far it has got, and how long it is in all (negative: without end). What is "" while it
+// hears nothing of the switch.
+func (c *Channel) Hearing() (what string, position, length time.Duration) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	p := c.hearing
+	if p == nil {
+		return "", 0, 0
+	}
+	position = p.position
+	if !p.paused {
+		position += c.s.clock.Now().Sub(p.since)
+	}
+	if p.length >= 0 {
+		position = min(position, p.length)
+	}
+	return p.what, position, p.length
 }
 
 // Press lets the caller press keys: 0-9, *, #, A-D, w and W; others are

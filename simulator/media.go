@@ -77,8 +77,10 @@ func (c *Channel) idle(d time.Duration, onDigit func(key byte) (goOn bool)) (end
 
 // playing is a file that plays.
 type playing struct {
+	what     string
 	length   time.Duration // negative: without end
-	position time.Duration
+	position time.Duration // at the time since
+	since    time.Time
 	paused   bool
 	stop     bool
 	changes  []func() // of the position and the rest, to be made when it is known how far it has got
@@ -189,8 +191,9 @@ func (c *Channel) playOne(path string, onDigit func(byte) bool) playResult {
 	}
 	c.s.note(c, Played, "", path)
 	outer := c.playing
-	p := &playing{length: length, position: time.Duration(atoi(start)) * time.Second / 8000}
+	p := &playing{what: path, length: length, position: time.Duration(atoi(start)) * time.Second / 8000}
 	c.playing = p
+	defer c.hears(p)()
 	if e := c.event(evPlaybackStart, fromPlay); e != nil {
 		e.add("Playback-File-Path", file)
 		e.fire()
@@ -202,6 +205,7 @@ loop:
 		if p.length >= 0 && !p.paused {
 			rest = max(p.length-p.position, 0)
 		}
+		p.since = c.s.clock.Now()
 		end, played := c.idle(rest, onDigit)
 		if !p.paused {
 			p.position += played
@@ -233,6 +237,14 @@ loop:
 		e.fire()
 	}
 	return result
+}
+
+// hears notes what the channel hears, until the function it returns is called.
+func (c *Channel) hears(p *playing) (no func()) {
+	outer := c.hearing
+	p.since = c.s.clock.Now()
+	c.hearing = p
+	return func() { c.hearing = outer }
 }
 
 // tellPosition sets the variables that say what was played: the position in
@@ -375,7 +387,9 @@ func appSleep(c *Channel, data string) {
 // speak lets the switch say something.
 func (c *Channel) speak(app, text string) {
 	c.s.note(c, Said, app, text)
-	c.idle(speechLength(text), c.terminator())
+	length := speechLength(text)
+	defer c.hears(&playing{what: text, length: length})()
+	c.idle(length, c.terminator())
 }
 
 func appSpeak(c *Channel, data string) {
@@ -415,6 +429,7 @@ func appGentones(c *Channel, data string) {
 		length = -1
 	}
 	c.s.note(c, Played, "", "tone_stream://"+data)
+	defer c.hears(&playing{what: "tone_stream://" + data, length: length})()
 	c.idle(length, c.terminator())
 }
 

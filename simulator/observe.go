@@ -18,6 +18,8 @@ const (
 	Ran       Kind = "ran"       // a command ran API function Name with Data
 	System    Kind = "system"    // a shell command, Data, that a real switch would have run
 	Dialled   Kind = "dialled"   // a leg was dialled: Data
+	Rings     Kind = "rings"     // the channel is a leg that was dialled: with Data, by the channel Name, if by one
+	Answered  Kind = "answered"  // the channel is a leg, and it answers
 	Bridged   Kind = "bridged"   // two channels were bridged: Data is the other's UUID
 	Digit     Kind = "digit"     // a digit was taken from the caller: Data
 	Sent      Kind = "sent"      // digits were sent to the far end: Data
