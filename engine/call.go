@@ -94,6 +94,8 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 			Limits:  luabind.Limits{CPU: config.Limits.CPU, Memory: int(config.Limits.Memory), Hangup: config.Limits.Hangup},
 			Log:     log,
 			Tap:     tap,
+
+			Services: s.Services,
 		})
 		defer session.Close()
 		out = run(ctx, session, config.Limits.Call)

@@ -31,6 +31,9 @@ type Server struct {
 	// slog.Default.
 	Logger *slog.Logger
 
+	// Services are what the scripts' modules reach outside their calls; nil: nothing. They outlive the server.
+	Services *luabind.Services
+
 	// Tap, if set, is told of every verb of every call, by the channel's UUID, before it runs. It is
 	// called on the call's own goroutine, which waits for it.
 	Tap func(uuid string, step luabind.Step)

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"callisto/engine"
+	"callisto/engine/services"
 	"callisto/simulator"
 )
 
@@ -138,7 +139,12 @@ func dial(ctx context.Context, config *engine.Config, script string, o dialOptio
 	}
 	p.began = p.now()
 	defer sw.Close()
-	server := &engine.Server{Library: library, Logger: slog.New(p)}
+	outside, err := services.Open(config, slog.New(p))
+	if err != nil {
+		return err
+	}
+	defer outside.Close()
+	server := &engine.Server{Library: library, Services: &outside.Services, Logger: slog.New(p)}
 	defer server.Close()
 	ours, theirs := simulator.Pipe()
 	if clock != nil { // what starts the script may take longer than fastSettle on a busy machine

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"callisto/engine"
+	"callisto/engine/services"
 	"callisto/esl"
 )
 
@@ -59,6 +60,11 @@ func serve(ctx context.Context, config *engine.Config, stdout, stderr io.Writer)
 		return err
 	}
 	level.library.Store(library)
+	outside, err := services.Open(config, log)
+	if err != nil {
+		return err
+	}
+	defer outside.Close()
 	listener, err := net.Listen("tcp", config.Server.Listen)
 	if err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
@@ -76,7 +82,7 @@ func serve(ctx context.Context, config *engine.Config, stdout, stderr io.Writer)
 	}()
 	defer func() { stopWatching(); <-watched }()
 
-	server := &engine.Server{Library: library, Logger: log}
+	server := &engine.Server{Library: library, Services: &outside.Services, Logger: log}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 

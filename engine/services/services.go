@@ -1,0 +1,38 @@
+// Package services holds what the modules of scripts reach outside their calls: web servers, mail, stores, databases.
+// They are made once, from the configuration, and serve all calls.
+package services
+
+import (
+	"errors"
+	"log/slog"
+	"slices"
+
+	"callisto/engine"
+	"callisto/luabind"
+)
+
+// Services are those that a configuration describes. Its settings wait for a restart.
+type Services struct {
+	luabind.Services // for the calls
+
+	closers []func() error
+}
+
+// Open makes the services of a configuration. Close ends them, once the server has ended.
+func Open(config *engine.Config, log *slog.Logger) (*Services, error) {
+	s := &Services{}
+	return s, nil
+}
+
+// onClose has f called by Close, before those that were added earlier.
+func (s *Services) onClose(f func() error) { s.closers = append(s.closers, f) }
+
+// Close gives back what the services hold. No call may run any more.
+func (s *Services) Close() error {
+	var errs []error
+	for _, f := range slices.Backward(s.closers) {
+		errs = append(errs, f())
+	}
+	s.closers = nil
+	return errors.Join(errs...)
+}
