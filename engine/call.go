@@ -23,7 +23,7 @@ const (
 
 // call is the life of one call, from its connection to its end.
 func (s *Server) call(ctx context.Context, conn *esl.Conn) {
-	began := time.Now()
+	began := conn.Now()
 	channel, data, err := s.connect(ctx, conn)
 	if err != nil {
 		s.logger().Warn("a connection brought no call", "remote", conn.RemoteAddr().String(), "error", err)
@@ -57,7 +57,7 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 	ended := func(out luabind.Outcome) {
 		log.LogAttrs(ctx, slog.LevelInfo, "call ended", slog.String("script", choice.Script), slog.Uint64("generation", snapshot.Number),
 			slog.String("caller", channel.CallerNumber), slog.String("destination", channel.Destination),
-			slog.String("ending", out.Ending.String()), slog.String("cause", out.Cause), slog.Duration("duration", time.Since(began).Round(time.Millisecond)),
+			slog.String("ending", out.Ending.String()), slog.String("cause", out.Cause), slog.Duration("duration", conn.Now().Sub(began).Round(time.Millisecond)),
 			slog.Int("verbs", out.Verbs), slog.Uint64("events_dropped", conn.Dropped()))
 	}
 	// A mistake of ours is to the caller what one in the script would be.
@@ -98,7 +98,7 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 			Services: s.Services,
 		})
 		defer session.Close()
-		out = run(ctx, session, config.Limits.Call)
+		out = run(ctx, conn, session, config.Limits.Call)
 		logError(log, out)
 		var hungUp bool
 		if out.Cause, hungUp = after(ctx, conn, out, config, log); hungUp {
@@ -135,7 +135,7 @@ func (s *Server) connect(ctx context.Context, conn *esl.Conn) (luabind.Channel, 
 		timeout = connectTimeout
 	}
 	var late atomic.Bool
-	timer := time.AfterFunc(timeout, func() {
+	timer := conn.AfterFunc(timeout, func() {
 		late.Store(true)
 		conn.Close()
 	})
@@ -165,10 +165,10 @@ func subscribe(conn *esl.Conn, hangup time.Duration) {
 	conn.Post(esl.Events{Names: luabind.BasicEvents})
 }
 
-func run(ctx context.Context, session *luabind.Call, limit time.Duration) luabind.Outcome {
+func run(ctx context.Context, conn *esl.Conn, session *luabind.Call, limit time.Duration) luabind.Outcome {
 	if limit > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
+		ctx, cancel = conn.WithTimeout(ctx, limit)
 		defer cancel()
 	}
 	return session.Run(ctx)
@@ -225,7 +225,7 @@ func hangup(ctx context.Context, conn *esl.Conn, cause string, log *slog.Logger)
 	conn.Flush()
 	if conn.Async() && conn.Full() {
 		kill := esl.API{Command: "uuid_kill", Args: conn.UUID() + " " + cause}
-		timer := time.AfterFunc(hangupPatience, func() {
+		timer := conn.AfterFunc(hangupPatience, func() {
 			conn.Post(kill)
 			conn.Flush()
 		})
@@ -240,7 +240,7 @@ func hangup(ctx context.Context, conn *esl.Conn, cause string, log *slog.Logger)
 
 // finish waits for the channel's last events, which bring its final variables.
 func finish(ctx context.Context, conn *esl.Conn, cause string) string {
-	ctx, cancel := context.WithTimeout(ctx, finishTimeout)
+	ctx, cancel := conn.WithTimeout(ctx, finishTimeout)
 	defer cancel()
 	conn.Flush()
 	for !final(conn) {
@@ -265,7 +265,7 @@ func final(conn *esl.Conn) bool {
 // leave gives the channel back to the dialplan, with everything done that was posted. It returns
 // the cause and true if the channel has hung up before.
 func leave(ctx context.Context, conn *esl.Conn) (string, bool) {
-	ctx, cancel := context.WithTimeout(ctx, finishTimeout)
+	ctx, cancel := conn.WithTimeout(ctx, finishTimeout)
 	defer cancel()
 	conn.Do(ctx, esl.Exit{})
 	if h := conn.Hangup(); h != nil {
@@ -275,7 +275,7 @@ func leave(ctx context.Context, conn *esl.Conn) (string, bool) {
 }
 
 func apologise(ctx context.Context, conn *esl.Conn, prompt string, log *slog.Logger) {
-	ctx, cancel := context.WithTimeout(ctx, promptTimeout)
+	ctx, cancel := conn.WithTimeout(ctx, promptTimeout)
 	defer cancel()
 	conn.Post(esl.Execute{App: "answer", EventLock: true})
 	e, err := conn.Execute(ctx, luabind.Application("playback", prompt))

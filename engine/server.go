@@ -38,6 +38,11 @@ type Server struct {
 	// called on the call's own goroutine, which waits for it.
 	Tap func(uuid string, step luabind.Step)
 
+	// Clock is the time of calls: of every wait, limit and duration in a call's life, and what scripts
+	// are told of the time; only limits.cpu is by the system's clock. Nil: the system's. It is for calls
+	// of a simulated switch that has the same.
+	Clock esl.Clock
+
 	connectTimeout time.Duration // for tests; 0: the constant of that name
 
 	once    sync.Once
@@ -71,6 +76,7 @@ func (s *Server) init() {
 	s.once.Do(func() {
 		s.esl.Handler = s.call
 		s.esl.Admit = s.admit
+		s.esl.Clock = s.Clock
 		s.esl.MaxQueue = s.Library.Snapshot().Config.Limits.Queue
 		s.esl.Logger = s.logger()
 	})

@@ -68,7 +68,8 @@ func (r Reply) Get(name string) string {
 // own reads it from NewConn until Close or the end of the stream.
 //
 // Post, Do, Flush, Hungup, Close may be called from any goroutine. One goroutine at a
-// time reads the events: Connect, Next, Execute, Start and Wait belong to it.
+// time reads the events: Connect, Next, Execute, Start and Wait belong to it. With a clock of its own
+// ([Server].Clock) Do does, too.
 type Conn struct {
 	// Settings, to be made before the first use.
 
@@ -77,6 +78,8 @@ type Conn struct {
 	Unclaimed func(*ReplyError)
 
 	nc     net.Conn
+	clock  Clock   // nil: the system's
+	turn   *turn   // the event goroutine's, where the clock stands still while it works
 	socket *socket // nc, where it is one of the system's
 	reader *Reader
 	queue  *queue
@@ -116,11 +119,12 @@ type Conn struct {
 
 // NewConn makes a connection of a net.Conn and starts to read it. The Conn
 // owns nc from then on.
-func NewConn(nc net.Conn) *Conn { return newConn(nc, DefaultMaxQueue) }
+func NewConn(nc net.Conn) *Conn { return newConn(nc, DefaultMaxQueue, nil) }
 
-func newConn(nc net.Conn, maxQueue int) *Conn {
+func newConn(nc net.Conn, maxQueue int, clock Clock) *Conn {
 	c := &Conn{
 		nc:     nc,
+		clock:  clock,
 		socket: newSocket(nc),
 		done:   make(chan struct{}),
 		gone:   make(chan struct{}),
@@ -134,7 +138,19 @@ func newConn(nc net.Conn, maxQueue int) *Conn {
 	id[6], id[8] = id[6]&0xf|0x40, id[8]&0x3f|0x80
 	h := hex.EncodeToString(id[:10])
 	c.prefix = h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-"
-	go c.read()
+	release := func() {}
+	if clock, ok := clock.(Holder); ok {
+		c.turn = newTurn(clock)
+		c.queue.turn = c.turn
+		if r, ok := nc.(clockReader); ok {
+			r.LetGo(clock)
+			release = clock.Hold()
+		}
+	}
+	go func() {
+		defer release()
+		c.read()
+	}()
 	return c
 }
 
@@ -232,6 +248,7 @@ func (c *Conn) finish(err error) {
 	c.mu.Unlock()
 	c.queue.close(err)
 	c.goneFn()
+	c.turn.wake()
 	c.nc.Close()
 }
 
@@ -252,6 +269,7 @@ func (c *Conn) take(m Message) error {
 		}
 		if w != nil {
 			w <- reply(m)
+			c.turn.wake()
 		} else if c.Unclaimed != nil {
 			if r := reply(m); strings.HasPrefix(r.Text, "-ERR") {
 				c.Unclaimed(&ReplyError{strings.TrimSpace(r.Text)})
@@ -465,17 +483,24 @@ func (c *Conn) Do(ctx context.Context, cmd Command) (Reply, error) {
 		return Reply{}, err
 	}
 	c.Flush() // where it fails, the reading goroutine ends too, and closes w
-	select {
-	case r, ok := <-w:
-		if !ok {
-			return Reply{}, c.Err()
+	for {
+		woken := c.turn.rest()
+		select {
+		case r, ok := <-w:
+			c.turn.rise()
+			if !ok {
+				return Reply{}, c.Err()
+			}
+			if strings.HasPrefix(r.Text, "-ERR") {
+				return r, &ReplyError{strings.TrimSpace(r.Text)}
+			}
+			return r, nil
+		case <-ctx.Done():
+			c.turn.rise()
+			return Reply{}, ctx.Err()
+		case <-woken:
+			c.turn.rise()
 		}
-		if strings.HasPrefix(r.Text, "-ERR") {
-			return r, &ReplyError{strings.TrimSpace(r.Text)}
-		}
-		return r, nil
-	case <-ctx.Done():
-		return Reply{}, ctx.Err()
 	}
 }
 
@@ -572,10 +597,15 @@ func (c *Conn) next(ctx context.Context, application string) (*Event, error) {
 		if err != nil {
 			return nil, err
 		}
+		woken := c.turn.rest()
 		select {
 		case <-c.queue.ready:
+			c.turn.rise()
 		case <-ctx.Done():
+			c.turn.rise()
 			return nil, ctx.Err()
+		case <-woken:
+			c.turn.rise()
 		}
 	}
 }

@@ -22,6 +22,7 @@ type queue struct {
 	lost    map[string]uint64 // which were dropped, by name
 	err     error             // why no more will come
 	ready   chan struct{}     // holds a token when there is something to look at
+	turn    *turn             // of whoever looks; may be nil
 	due     bool              // signal has something to tell: the putting goroutine's
 	only    string            // where set, whoever waits does so for the end of the application with this UUID
 }
@@ -145,4 +146,5 @@ func (q *queue) wake() {
 	case q.ready <- struct{}{}:
 	default:
 	}
+	q.turn.wake()
 }

@@ -28,6 +28,10 @@ type Server struct {
 	// MaxQueue bounds the events that wait to be handled; 0: DefaultMaxQueue.
 	MaxQueue int
 
+	// Clock is the time of the connections' own waits; nil: the system's. One that is a
+	// [Holder] is held while a connection of ServeConn is at work.
+	Clock Clock
+
 	// Logger is told of panics, refused connections and trouble in accepting; nil:
 	// slog.Default.
 	Logger *slog.Logger
@@ -145,7 +149,7 @@ func (s *Server) start(nc net.Conn) bool {
 	if limit <= 0 {
 		limit = DefaultMaxQueue
 	}
-	c := newConn(nc, limit)
+	c := newConn(nc, limit, s.Clock)
 	s.conns[c] = true
 	s.running.Add(1)
 	s.mu.Unlock()
@@ -155,6 +159,7 @@ func (s *Server) start(nc net.Conn) bool {
 
 func (s *Server) serve(c *Conn) {
 	defer s.running.Done()
+	defer c.turn.end()
 	defer func() {
 		s.mu.Lock()
 		delete(s.conns, c)
@@ -166,7 +171,13 @@ func (s *Server) serve(c *Conn) {
 			s.logger().Error("panic in a call", "uuid", c.UUID(), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		}
 	}()
-	s.Handler(s.ctx, c)
+	ctx := s.ctx
+	if c.turn != nil {
+		ours := c.newContext(ctx, c.turn)
+		defer ours.cancel(context.Canceled)
+		ctx = ours
+	}
+	s.Handler(ctx, c)
 }
 
 // Open is how many connections are open; one that Admit decides on is not yet among them.

@@ -27,7 +27,7 @@ type Env struct {
 	// Services are what modules reach; nil: nothing.
 	Services *Services
 
-	Flow  func(Mark)                                                          // told of every step of a flow; nil: nobody
+	Flow  func(Mark)                                                           // told of every step of a flow; nil: nobody
 	Force func(flow, step string, outcomes []string) (outcome string, ok bool) // for tests: chooses a step's outcome, and the step does nothing; nil: nobody
 }
 
@@ -81,6 +81,7 @@ type Call struct {
 	log    *slog.Logger
 	L      *lua.LState
 	budget *budget
+	began  time.Time
 	self   *lua.LUserData // the global call
 
 	*channel         // what the running verb works on: own, or a leg's
@@ -115,6 +116,7 @@ func New(conn *esl.Conn, env Env) *Call {
 	if c.log == nil {
 		c.log = slog.Default()
 	}
+	c.began = c.now()
 	c.budget = newBudget(env.Limits, c)
 	c.L = newVM(c.budget)
 	c.budget.root = c.L
@@ -241,7 +243,7 @@ func (c *Call) RunHangupHandlers(ctx context.Context, out Outcome) {
 	c.inHooks, c.channel = true, &c.own
 	if c.env.Limits.Hangup > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.env.Limits.Hangup)
+		ctx, cancel = c.conn.WithTimeout(ctx, c.env.Limits.Hangup)
 		defer cancel()
 	}
 	c.ctx = ctx
@@ -277,6 +279,17 @@ func (c *Call) roots() []lua.LValue {
 	return list
 }
 
+// now is the time that the script sees: that of the engine's clock.
+func (c *Call) now() time.Time { return c.conn.Now() }
+
+// within bounds what a verb or a function of a module waits for, by that clock; 0: by the call's own time.
+func (c *Call) within(d time.Duration) (context.Context, context.CancelFunc) {
+	if d <= 0 {
+		return c.conn.WithCancel(c.ctx)
+	}
+	return c.conn.WithTimeout(c.ctx, d)
+}
+
 // post sends an application that needs no answer with the next command.
 func (c *Call) post(L *lua.LState, x esl.Execute) {
 	x.Channel = c.target()
@@ -302,7 +315,7 @@ func (c *Call) await(L *lua.LState, app string, x *esl.Execution, sequence int, 
 	ctx := c.ctx
 	if timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, timeout)
+		ctx, cancel = c.within(timeout)
 		defer cancel()
 	}
 	e, err := c.conn.Wait(ctx, x, nil)

@@ -305,7 +305,7 @@ func every(c *Call, L *lua.LState, a args) int {
 	if l.interval < minInterval {
 		a.fail("the interval is %v; the shortest is %v", l.interval, minInterval)
 	}
-	l.due = time.Now().Add(l.interval)
+	l.due = c.now().Add(l.interval)
 	c.timers = append(c.timers, l)
 	L.Push(handlerClass.new(l))
 	return 1
@@ -401,7 +401,7 @@ func (c *Call) pumpUntil(L *lua.LState, wake context.Context, timeout time.Durat
 	c.conn.Flush() // where it fails, the last events tell why
 	var deadline time.Time
 	if timeout > 0 {
-		deadline = time.Now().Add(timeout)
+		deadline = c.now().Add(timeout)
 	}
 	defer c.budget.resume()
 	ctx, cancel := wake, func() {}
@@ -415,7 +415,7 @@ func (c *Call) pumpUntil(L *lua.LState, wake context.Context, timeout time.Durat
 			cancel()
 			ctx, cancel, until = wake, func() {}, next
 			if !next.IsZero() {
-				deadline, stop := context.WithDeadline(wake, next)
+				deadline, stop := c.conn.WithDeadline(wake, next)
 				ctx, cancel = deadline, stop
 			}
 		}
@@ -426,7 +426,7 @@ func (c *Call) pumpUntil(L *lua.LState, wake context.Context, timeout time.Durat
 			c.check(L, err)
 		}
 		if !until.IsZero() {
-			now := time.Now()
+			now := c.now()
 			c.ring(L, now)
 			if !deadline.IsZero() && !now.Before(deadline) {
 				if overdue++; err != nil || overdue > maxOverdue {

@@ -57,7 +57,7 @@ func (c *Call) endLegs() {
 	if len(c.legs) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), settle)
+	ctx, cancel := c.conn.WithTimeout(context.Background(), settle)
 	defer cancel()
 	for _, leg := range c.legs {
 		if !leg.gone && !leg.let {

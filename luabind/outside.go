@@ -21,39 +21,36 @@ var errStopped = errors.New("stopped")
 // for it. The error is work's own; context.DeadlineExceeded when timeout (0: none) is over, errStopped when a handler
 // has ended it.
 func (c *Call) outside(L *lua.LState, timeout time.Duration, work func(ctx context.Context) error) error {
-	ctx, cancel := context.WithCancelCause(c.ctx)
-	if timeout > 0 {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, timeout)
-		defer stop()
-	}
-	wake, done := context.WithCancel(c.ctx)
+	ctx, cancel := c.within(timeout)
+	wake, done := c.conn.WithCancel(c.ctx)
 	var err error
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
+	over := c.conn.Aside(ctx, func(ctx context.Context) {
 		defer done()
 		err = work(ctx)
-	}()
+	})
 	defer func() { // also when the script is unwound
-		cancel(nil)
-		<-over
+		cancel()
+		c.conn.Rest(over)
 	}()
-	if c.inHooks { // the connection may be gone, and with it the events
-		<-over
+	ordered := false // by a handler: stop
+	if c.inHooks {   // the connection may be gone, and with it the events
+		c.conn.Rest(over)
 		c.budget.resume()
 	} else {
 		in := c.enter("")
 		defer c.leave(in)
-		in.stop = func() { cancel(errStopped) }
+		in.stop = func() {
+			ordered = true
+			cancel()
+		}
 		c.pumpUntil(L, wake, 0, func() bool { return wake.Err() != nil && c.ctx.Err() == nil })
-		<-over
+		c.conn.Rest(over)
 		c.stopped = in.stopped
 	}
 	switch {
 	case err == nil:
 		return nil
-	case context.Cause(ctx) == errStopped:
+	case ordered:
 		return errStopped
 	case ctx.Err() == context.DeadlineExceeded:
 		return context.DeadlineExceeded
@@ -82,7 +79,7 @@ func (c *Call) releaseAll() {
 	if len(c.held) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), settle)
+	ctx, cancel := c.conn.WithTimeout(context.Background(), settle)
 	defer cancel()
 	for _, h := range slices.Backward(c.held) {
 		h.release(ctx)

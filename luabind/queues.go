@@ -119,7 +119,7 @@ func valetPark(c *Call, L *lua.LState, a args) int {
 	if !a.optBool("announce", true) {
 		set("valet_announce_slot", literal("false"))
 	}
-	began := time.Now()
+	began := c.now()
 	c.unset(L, "valet_lot_extension")
 	c.unset(L, "uuid_bridge")
 	e := c.runAway(L, execute("valet_park", literal(arg).escaped()))
@@ -135,7 +135,7 @@ func valetPark(c *Call, L *lua.LState, a args) int {
 	if parked {
 		t.RawSetString("space", lua.LString(space))
 	}
-	seconds := time.Since(began)
+	seconds := c.now().Sub(began)
 	t.RawSetString("seconds", lua.LNumber(seconds.Seconds()))
 	reason := "ended"
 	switch {
@@ -199,7 +199,7 @@ func fifo(c *Call, L *lua.LState, a args) int {
 	}
 	c.unset(L, "fifo_status")
 	c.unset(L, "fifo_serviced_uuid")
-	began := time.Now()
+	began := c.now()
 	e := c.runAway(L, execute("fifo", words(list...).escaped()))
 	stopped := c.stopped
 	get := func(name string) string { v, _ := e.Variable(name); return v }
@@ -209,7 +209,7 @@ func fifo(c *Call, L *lua.LState, a args) int {
 		return c.left(L, "served")
 	}
 	t.RawSetString("status", lua.LString(status))
-	t.RawSetString("seconds", lua.LNumber(time.Since(began).Seconds()))
+	t.RawSetString("seconds", lua.LNumber(c.now().Sub(began).Seconds()))
 	reason := "ended"
 	switch key := get("fifo_caller_exit_key"); {
 	case stopped:
@@ -241,11 +241,11 @@ func callcenter(c *Call, L *lua.LState, a args) int {
 	for _, name := range []string{"cc_cause", "cc_cancel_reason", "cc_exit_key", "cc_agent"} {
 		c.unset(L, name)
 	}
-	began := time.Now()
+	began := c.now()
 	e := c.run(L, execute("callcenter", literal(queue).escaped()), 0)
 	get := func(name string) string { v, _ := e.Variable(name); return v }
 	t := L.CreateTable(0, 5)
-	t.RawSetString("seconds", lua.LNumber(time.Since(began).Seconds()))
+	t.RawSetString("seconds", lua.LNumber(c.now().Sub(began).Seconds()))
 	answered := get("cc_cause") == "answered"
 	t.RawSetString("answered", lua.LBool(answered))
 	if agent := get("cc_agent"); answered && agent != "" {

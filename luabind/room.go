@@ -70,7 +70,7 @@ func conference(c *Call, L *lua.LState, a args) int {
 	}
 	c.room = name
 	x := execute("conference", literal(arg).escaped())
-	began := time.Now()
+	began := c.now()
 	if !a.optBool("wait", true) {
 		return c.enterRoom(L, a, name, x)
 	}
@@ -101,7 +101,7 @@ func visit(L *lua.LState, e *esl.Event, name string, began time.Time, stopped bo
 			t.RawSetString("member", lua.LNumber(n))
 		}
 	}
-	t.RawSetString("seconds", lua.LNumber(time.Since(began).Seconds()))
+	t.RawSetString("seconds", lua.LNumber(callOf(L).now().Sub(began).Seconds()))
 	reason := "left"
 	if stopped {
 		reason = "stopped"
@@ -114,7 +114,7 @@ func visit(L *lua.LState, e *esl.Event, name string, began time.Time, stopped bo
 func (c *Call) enterRoom(L *lua.LState, a args, name string, cmd esl.Execute) int {
 	a.needs(true, true)
 	c.subscribe(L, "CUSTOM "+maintenance)
-	r := &room{name: name, channel: c.channel, began: time.Now()}
+	r := &room{name: name, channel: c.channel, began: c.now()}
 	r.joined = &waiter{event: wanted{name: "CUSTOM", subclass: maintenance, match: []esl.Header{{Name: "Unique-ID", Value: c.channelID()}, {Name: "Action", Value: "add-member"}}}}
 	c.waiters = append(c.waiters, r.joined)
 	defer c.forgetWaiter(r.joined)

@@ -24,6 +24,7 @@ type environment struct {
 	verbs         map[string]*lua.LFunction
 
 	coCreate, coWrap, coResume lua.LGFunction
+	osDate, osTime             lua.LGFunction
 }
 
 func init() {
@@ -40,7 +41,7 @@ var kept = map[string][]string{
 	"string":    {"byte", "char", "len", "lower", "reverse", "sub", "upper"},
 	"table":     {"getn", "insert", "maxn", "remove", "sort"},
 	"math":      {"abs", "acos", "asin", "atan", "atan2", "ceil", "cos", "cosh", "deg", "exp", "floor", "fmod", "frexp", "ldexp", "log", "log10", "max", "min", "mod", "modf", "pow", "rad", "random", "sin", "sinh", "sqrt", "tan", "tanh"},
-	"os":        {"clock", "date", "difftime", "time"},
+	"os":        {"difftime"},
 	"coroutine": {"running", "status", "yield"},
 }
 
@@ -80,6 +81,7 @@ func newEnvironment() *environment {
 	env.coCreate = original("coroutine", "create").GFunction
 	env.coWrap = original("coroutine", "wrap").GFunction
 	env.coResume = original("coroutine", "resume").GFunction
+	env.osDate, env.osTime = original("os", "date").GFunction, original("os", "time").GFunction
 
 	ours := map[string]map[string]lua.LGFunction{
 		"": {
@@ -92,6 +94,7 @@ func newEnvironment() *environment {
 		},
 		"table":     {"concat": tableConcat},
 		"coroutine": {"create": luaCoCreate, "wrap": luaCoWrap, "resume": luaCoResume},
+		"os":        {"clock": luaOsClock, "date": luaOsDate, "time": luaOsTime},
 	}
 	for lib, names := range kept {
 		for _, name := range names {

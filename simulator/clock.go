@@ -4,6 +4,8 @@ import (
 	"container/heap"
 	"sync"
 	"time"
+
+	"callisto/esl"
 )
 
 // A Clock is the time of a [Switch]: every wait of a simulated channel, a
@@ -12,16 +14,10 @@ import (
 //
 // A nil Clock is the real time. [NewVirtualClock] makes one for tests, on which
 // a call of thirty minutes takes milliseconds; [Instant] is for benchmarks.
-type Clock interface {
-	Now() time.Time
-	// AfterFunc calls f, once and on a goroutine other than the caller's,
-	// when d has passed, unless the timer is stopped before.
-	AfterFunc(d time.Duration, f func()) Timer
-}
+type Clock = esl.Clock
 
-// A Timer is what [Clock.AfterFunc] returns. Stop reports whether it kept the
-// function from being called.
-type Timer interface{ Stop() bool }
+// A Timer is what [Clock].AfterFunc returns.
+type Timer = esl.Timer
 
 type realTime struct{}
 
@@ -47,8 +43,8 @@ func (instant) AfterFunc(_ time.Duration, f func()) Timer { return time.AfterFun
 // The clock never moves while a goroutine of a simulator that uses it is at
 // work, or while bytes that the other side wrote into a [Pipe] have not been
 // taken in: all that a moment brings about has happened before the next moment
-// comes. The other side may take part by holding the clock while it computes
-// ([VirtualClock.Hold]).
+// comes. The other side takes part by holding the clock while it computes
+// ([VirtualClock.Hold]): a server that is given the same clock does ([esl.Server].Clock).
 type VirtualClock struct {
 	mu      sync.Mutex
 	idle    sync.Cond // holds is 0, or an automatic advance is to stop

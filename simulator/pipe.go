@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"callisto/esl"
 )
 
 // Pipe returns the two ends of a connection in memory. Unlike those of
@@ -58,6 +60,14 @@ type pipeBuffer struct {
 	// it takes hold of the clock in its name.
 	clock   *VirtualClock
 	waiting bool
+}
+
+// LetGo makes Read let go of the clock that its reader holds, while it waits. Clocks other than a
+// [VirtualClock] do not know who works.
+func (p *pipeEnd) LetGo(clock esl.Holder) {
+	if v, ok := clock.(*VirtualClock); ok {
+		p.in.watch(v)
+	}
 }
 
 func newPipeBuffer() *pipeBuffer {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -33,12 +32,8 @@ type dialOptions struct {
 	json   bool
 }
 
-const (
-	// A call in no time has to end by itself, or nobody would notice that it does not.
-	fastLimit = 10 * time.Minute
-	// fastSettle is how long the other side may compute before a virtual clock moves on.
-	fastSettle = 5 * time.Millisecond
-)
+// A call in no time has to end by itself, or nobody would notice that it does not.
+const fastLimit = 10 * time.Minute
 
 func newDial() *cobra.Command {
 	var o dialOptions
@@ -56,8 +51,8 @@ otherwise: TARGET=answered, busy, no_answer, or a hangup cause such as TARGET=CA
 the end of TARGET stands for any rest.
 
 With --fast the call takes no time: the keyboard is not read, and the caller hangs up after ten
-minutes of the call's own time if nothing else has ended it. Limits and the timeouts that a script
-gives its verbs stay those of a real clock, so they are not reached.
+minutes of the call's own time if nothing else has ended it. The script's timeouts, limits.call and
+the time it is told are of that time, too.
 
 It exits with 1 when there is no such script, or it raised an error.`,
 		Example: `  callisto dial main
@@ -132,24 +127,21 @@ func dial(ctx context.Context, config *engine.Config, script string, o dialOptio
 	p := &phone{out: out, json: o.json, level: config.Log.Level, caller: newUUID(), names: map[string]string{}, ended: make(chan struct{})}
 	sw := &simulator.Switch{Observer: p.observe, Endpoints: endpoints, Tick: 20 * time.Millisecond}
 	p.sw, p.now, p.hears.L = sw, time.Now, &p.mu
-	var clock *simulator.VirtualClock
-	if o.fast {
-		clock = simulator.NewVirtualClock()
-		sw.Clock, p.now = clock, clock.Now
-	}
-	p.began = p.now()
-	defer sw.Close()
 	outside, err := services.Open(config, slog.New(p))
 	if err != nil {
 		return err
 	}
 	defer outside.Close()
 	server := &engine.Server{Library: library, Services: &outside.Services, Logger: slog.New(p)}
+	var clock *simulator.VirtualClock
+	if o.fast {
+		clock = simulator.NewVirtualClock()
+		sw.Clock, server.Clock, p.now = clock, clock, clock.Now
+	}
+	p.began = p.now()
+	defer sw.Close()
 	defer server.Close()
 	ours, theirs := simulator.Pipe()
-	if clock != nil { // what starts the script may take longer than fastSettle on a busy machine
-		ours = &starting{Conn: ours, started: clock.Hold()}
-	}
 	if err := server.ServeConn(ours); err != nil {
 		return err
 	}
@@ -166,11 +158,16 @@ func dial(ctx context.Context, config *engine.Config, script string, o dialOptio
 	if clock != nil {
 		if o.hangup == 0 {
 			clock.AfterFunc(fastLimit, func() {
+				select {
+				case <-channel.Done():
+					return
+				default:
+				}
 				p.print("note", fmt.Sprintf("nothing has ended the call in %v, so the caller hangs up; --hangup sets another time", fastLimit))
 				channel.Hangup("ORIGINATOR_CANCEL")
 			})
 		}
-		defer clock.AutoAdvance(fastSettle)()
+		defer clock.AutoAdvance(0)()
 	} else {
 		go keyboard(in, channel, stderr)
 	}
@@ -187,27 +184,6 @@ func dial(ctx context.Context, config *engine.Config, script string, o dialOptio
 		return errScripts
 	}
 	return nil
-}
-
-// A starting connection tells when the server has written twice: the first time it asks for the
-// channel, the second time its script has come to the first verb that waits, or to its end.
-type starting struct {
-	net.Conn
-	writes  int
-	started func()
-}
-
-func (s *starting) Write(b []byte) (int, error) {
-	n, err := s.Conn.Write(b)
-	if s.writes++; s.writes == 2 {
-		s.started()
-	}
-	return n, err
-}
-
-func (s *starting) Close() error {
-	s.started()
-	return s.Conn.Close()
 }
 
 // socketWords is what follows the address in the data of the dialplan's socket action.
