@@ -18,6 +18,8 @@ type Problem struct {
 
 	// Warning says that nothing is held back because of it.
 	Warning bool
+	// Mistake says of a warning that the script fails when it gets there: a check fails for it.
+	Mistake bool
 }
 
 // String is "support/menu.lua:12:5: …; still serving generation 7".
@@ -50,6 +52,9 @@ func sortProblems(list []Problem) {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message))
 	})
 }
+
+// Fails reports whether a check fails because of the problem.
+func (p Problem) Fails() bool { return !p.Warning || p.Mistake }
 
 // broken reports whether any of the problems holds something back.
 func broken(list []Problem) bool {

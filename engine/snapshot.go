@@ -420,6 +420,7 @@ func (b *build) warn() {
 				Message: fmt.Sprintf("has the name of a module: require %q finds the module, rename the script", name)})
 		}
 	}
+	b.next.Problems = append(b.next.Problems, findings(b.files)...)
 	c := b.next.Config
 	for i, r := range c.Routes[:max(len(c.Routes)-1, 0)] {
 		if r.Context == "" && r.Number.all() && r.Caller.all() {
@@ -428,6 +429,35 @@ func (b *build) warn() {
 			break
 		}
 	}
+}
+
+// findings are the mistakes that can be seen in scripts that compile. They hold nothing back: a script that
+// fails in one of its branches is still what its author saved.
+func findings(files map[string]*file) (list []Problem) {
+	sets := map[string]bool{} // a global may be set by a script that requires the one that reads it
+	for _, f := range files {
+		if f.program != nil {
+			for _, name := range f.program.Sets {
+				sets[name] = true
+			}
+		}
+	}
+	known := slices.Sorted(maps.Keys(sets))
+	for _, f := range files {
+		if f.program == nil {
+			continue
+		}
+		found := slices.Clone(f.program.Findings)
+		for _, u := range f.program.Reads {
+			if !sets[u.Name] {
+				found = append(found, u.Undefined(known))
+			}
+		}
+		for _, m := range found {
+			list = append(list, Problem{File: f.program.File, Line: m.Line, Message: m.Message, Warning: true, Mistake: !m.Doubt})
+		}
+	}
+	return list
 }
 
 // finish numbers the snapshot, or finds that it is the previous one.

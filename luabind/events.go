@@ -17,7 +17,7 @@ import (
 var eventVerbs = []Verb{
 	{
 		Name:    "on",
-		Params:  []Param{{Name: "event", Type: Text, Doc: "dtmf, answer, bridge, unbridge, hold, unhold, speech or hangup, any event of FreeSWITCH such as CHANNEL_PROGRESS, or a CUSTOM subclass such as conference::maintenance"}, {Name: "fn", Type: Function, Doc: "what to call: for dtmf with the digit and the event, for speech with the text and the event, for hangup with the cause, else with the event"}},
+		Params:  []Param{{Name: "event", Type: Text, Check: checkEvent, Doc: "dtmf, answer, bridge, unbridge, hold, unhold, speech or hangup, any event of FreeSWITCH such as CHANNEL_PROGRESS, or a CUSTOM subclass such as conference::maintenance"}, {Name: "fn", Type: Function, Doc: "what to call: for dtmf with the digit and the event, for speech with the text and the event, for hangup with the cause, else with the event"}},
 		Options: []Param{{Name: "match", Type: Table, Doc: "headers that the event must have, such as { [\"Conference-Name\"] = \"sales\" }; then it need not be of this channel"}},
 		Results: []Result{{"handler", "Handler", "handler:cancel() ends it"}},
 		Doc: "Calls fn when it happens, on the call's own thread, in order, while the script waits in a verb. fn may use verbs; what it has the " +
@@ -28,7 +28,7 @@ var eventVerbs = []Verb{
 	},
 	{
 		Name:   "wait_for",
-		Params: []Param{{Name: "event", Type: Text, Doc: "as for call:on"}},
+		Params: []Param{{Name: "event", Type: Text, Check: checkEvent, Doc: "as for call:on"}},
 		Options: []Param{
 			{Name: "timeout", Type: Duration, Doc: "give up after this long"},
 			{Name: "match", Type: Table, Doc: "headers that the event must have, as for call:on"},
@@ -156,16 +156,8 @@ func (c *Call) wanted(a args) wanted {
 	case "CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE":
 		w.kind = "hangup"
 	}
-	subclass, custom := strings.CutPrefix(asked, "CUSTOM ")
-	switch {
-	case custom || strings.Contains(asked, "::"):
-		if subclass == "" || strings.ContainsAny(subclass, " \t\r\n\x00") {
-			a.fail("argument `event`: a CUSTOM subclass is one word, such as conference::maintenance, not %q", subclass)
-		}
+	if subclass, custom := customEvent(asked); custom {
 		w.name, w.subclass = "CUSTOM", subclass
-	case !slices.Contains(switchEvents, w.name):
-		names := append(slices.Sorted(maps.Keys(kinds)), switchEvents...)
-		a.fail("there is no event `%s`%s", asked, didYouMean(asked, names))
 	}
 	if t, ok := a.option("match"); ok {
 		for _, name := range sortedNames(a, "match", t.(*lua.LTable)) {
@@ -177,6 +169,26 @@ func (c *Call) wanted(a args) wanted {
 		}
 	}
 	return w
+}
+
+// customEvent is the subclass that a name asks for, with CUSTOM before it or not.
+func customEvent(asked string) (subclass string, ok bool) {
+	subclass, ok = strings.CutPrefix(asked, "CUSTOM ")
+	return subclass, ok || strings.Contains(asked, "::")
+}
+
+// checkEvent says what is wrong with the name of an event, or "".
+func checkEvent(asked string) string {
+	if subclass, custom := customEvent(asked); custom {
+		if subclass == "" || strings.ContainsAny(subclass, " \t\r\n\x00") {
+			return fmt.Sprintf("a CUSTOM subclass is one word, such as conference::maintenance, not %q", subclass)
+		}
+		return ""
+	}
+	if _, ok := kinds[strings.ToLower(asked)]; ok || slices.Contains(switchEvents, asked) {
+		return ""
+	}
+	return fmt.Sprintf("there is no event `%s`%s", asked, didYouMean(asked, append(slices.Sorted(maps.Keys(kinds)), switchEvents...)))
 }
 
 // listen asks the switch for events, where that has not been done.

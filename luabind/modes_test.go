@@ -69,8 +69,8 @@ out(call:say(1)) local b = call:bridge({ "error/USER_BUSY", "error/GATEWAY_DOWN"
 // Mistakes in the use of a verb raise, and name what was meant.
 func TestVerbMistakes(t *testing.T) {
 	tests := []struct{ script, want string }{
-		{`call:on("CHANEL_ANSWER", function() end)`, "on: there is no event `CHANEL_ANSWER`, did you mean `CHANNEL_ANSWER`?"},
-		{`call:on("dtfm", function() end)`, "on: there is no event `dtfm`, did you mean `dtmf`?"},
+		{`call:on("CHANEL_ANSWER", function() end)`, "on: argument `event`: there is no event `CHANEL_ANSWER`, did you mean `CHANNEL_ANSWER`?"},
+		{`call:on("dtfm", function() end)`, "on: argument `event`: there is no event `dtfm`, did you mean `dtmf`?"},
 		{`call:on("dtmf", function() return "stopp" end) call:playback("silence_stream://3000")`, `a handler returns nothing, "stop", "pause", "restart", or such as "seek:+3000", "volume:-1" and "speed:1", not "stopp"`},
 		{`call:on("dtmf", function() error("my mistake", 0) end) call:playback("silence_stream://3000")`, "my mistake"},
 		{`call:gather{ patern = "x" }`, "gather: unknown option `patern`, did you mean `pattern`?"},

@@ -12,6 +12,7 @@ type Module struct {
 	Functions []Verb
 	Values    []Value
 	Classes   []*Class // of what its functions hand out
+	Shapes    []*Shape // of the tables they return
 
 	// Outside says that it reaches outside the process: the flow of a script is read without it.
 	Outside bool

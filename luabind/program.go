@@ -19,6 +19,9 @@ type Program struct {
 	Name     string // as scripts and routes know it: "support/menu"
 	File     string // as messages name it: "support/menu.lua"
 	Requires []Require
+	Findings []Finding   // what is wrong with it for all that can be seen
+	Sets     []string    // the globals that it sets
+	Reads    []GlobalUse // the globals that it reads and does not set, but for those that every script has
 
 	proto *lua.FunctionProto
 	flow  *Flow
@@ -75,6 +78,7 @@ func Compile(name string, text []byte) (p *Program, err error) {
 		return nil, err
 	}
 	p.Requires = r.requires
+	lint(chunk, p)
 	p.proto, err = lua.Compile(chunk, p.File)
 	if err != nil {
 		if ce, ok := err.(*lua.CompileError); ok {

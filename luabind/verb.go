@@ -43,6 +43,14 @@ type Param struct {
 	Rest     bool // takes all further arguments
 	Enum     []string
 	Doc      string
+
+	// Check says what is wrong with a text, or "".
+	Check func(text string) string
+
+	// Constant says that the text is to be the author's own, such as a statement of SQL: `callisto check` doubts
+	// one that is put together, and says Instead what to do.
+	Constant bool
+	Instead  string
 }
 
 // A Result is a value that a verb returns.
@@ -148,145 +156,212 @@ func toCall(v lua.LValue) (*Call, bool) {
 // check holds the arguments against the table and raises at the first that does not fit.
 func (v *Verb) check(L *lua.LState) args {
 	first := v.first()
-	a := args{verb: v, L: L, first: first}
-	n := len(v.Params)
-	rest := n > 0 && v.Params[n-1].Rest
-	top := L.GetTop() - first + 1
+	top, options, message := v.inspect(L.GetTop()-first+1, func(i int) lua.LValue { return L.Get(i + first) }, false)
+	if message != "" {
+		L.RaiseError("%s", message)
+	}
+	if options != nil {
+		// What is left out must not be taken for the table of options.
+		L.Remove(top + first)
+	}
+	return args{verb: v, L: L, first: first, options: options}
+}
+
+// fits says what is wrong with arguments, or "". A value that is not known is nil; open says that there may be
+// more of them.
+func (v *Verb) fits(values []lua.LValue, open bool) string {
+	_, _, message := v.inspect(len(values), func(i int) lua.LValue {
+		if i >= len(values) {
+			return lua.LNil
+		}
+		return values[i]
+	}, open)
+	return message
+}
+
+// inspect holds arguments against the table. It returns how many there are without the table of options, and that
+// table.
+func (v *Verb) inspect(top int, at func(i int) lua.LValue, open bool) (n int, options *lua.LTable, message string) {
+	most := len(v.Params)
+	rest := most > 0 && v.Params[most-1].Rest
 	if len(v.Options) > 0 && top > 0 {
 		// The options are a table after the last argument, or after those given where the others may
 		// be left out.
-		if t, ok := L.Get(top + first - 1).(*lua.LTable); ok && (top > n || v.Params[top-1].Type != Texts && v.Params[top-1].Type != Table && v.Params[top-1].Type != Any) {
-			a.options = t
+		last := at(top - 1)
+		if t, ok := last.(*lua.LTable); ok && (top > most || !v.Params[top-1].takesTable()) {
+			options = t
+			top--
+		} else if isUnknown(last) && top == most+1 {
 			top--
 		}
 	}
-	if top > n && !rest {
-		for i := n; i < top; i++ {
-			if L.Get(i+first) != lua.LNil {
-				L.RaiseError("%s: too many arguments; it takes %s", v.Label(), v.Usage())
+	if top > most && !rest {
+		for i := most; i < top; i++ {
+			if at(i) != lua.LNil && !(open && i == top-1) {
+				return top, options, fmt.Sprintf("%s: too many arguments; it takes %s", v.Label(), v.Usage())
 			}
 		}
 	}
-	for i, p := range v.Params {
+	for i := range v.Params {
+		p := &v.Params[i]
 		value := lua.LValue(lua.LNil)
 		if i < top {
-			value = L.Get(i + first)
+			value = at(i)
+		}
+		if open && i >= top-1 {
+			break
 		}
 		if value == lua.LNil {
 			if !p.Optional {
-				L.RaiseError("%s: argument `%s` is missing; it takes %s", v.Label(), p.Name, v.Usage())
+				return top, options, fmt.Sprintf("%s: argument `%s` is missing; it takes %s", v.Label(), p.Name, v.Usage())
 			}
-			if a.options != nil && i == top {
+			if options != nil && i == top {
 				break
 			}
 			continue
 		}
-		v.checkOne(L, "argument", &p, value)
+		if message := p.problem(value); message != "" {
+			return top, options, fmt.Sprintf("%s: argument `%s`%s", v.Label(), p.Name, message)
+		}
 		if p.Rest {
 			for j := i + 1; j < top; j++ {
-				v.checkOne(L, "argument", &p, L.Get(j+first))
+				if message := p.problem(at(j)); message != "" {
+					return top, options, fmt.Sprintf("%s: argument `%s`%s", v.Label(), p.Name, message)
+				}
 			}
 		}
 	}
-	if a.options != nil {
-		v.checkOptions(L, a.options)
-		// What is left out must not be taken for the table of options.
-		L.Remove(top + first)
+	if options != nil {
+		message = v.optionProblem(options)
 	}
-	return a
+	return top, options, message
 }
 
-func (v *Verb) checkOptions(L *lua.LState, options *lua.LTable) {
-	options.ForEach(func(key, value lua.LValue) {
+// takes is the parameter that the argument with that number is for.
+func (v *Verb) takes(i int) *Param {
+	if n := len(v.Params); i < n {
+		return &v.Params[i]
+	} else if n > 0 && v.Params[n-1].Rest {
+		return &v.Params[n-1]
+	}
+	return &Param{}
+}
+
+func (p *Param) takesTable() bool { return p.Type == Texts || p.Type == Table || p.Type == Any }
+
+// optionProblem says what is wrong with a table of options, or "".
+func (v *Verb) optionProblem(options *lua.LTable) (message string) {
+	// Next, not ForEach: the first in the table's own order is told.
+	for key, value := options.Next(lua.LNil); key != lua.LNil; key, value = options.Next(key) {
 		name, ok := key.(lua.LString)
 		if !ok {
-			L.RaiseError("%s: the options are a table with names, such as { %s = … }", v.Label(), v.Options[0].Name)
+			return fmt.Sprintf("%s: the options are a table with names, such as { %s = … }", v.Label(), v.Options[0].Name)
 		}
-		for i := range v.Options {
-			if v.Options[i].Name == string(name) {
-				v.checkOne(L, "option", &v.Options[i], value)
-				return
+		p := v.option(string(name))
+		if p == nil {
+			names := make([]string, len(v.Options))
+			for i := range v.Options {
+				names[i] = v.Options[i].Name
 			}
+			if hint := didYouMean(string(name), names); hint != "" {
+				return fmt.Sprintf("%s: unknown option `%s`%s", v.Label(), string(name), hint)
+			}
+			return fmt.Sprintf("%s: unknown option `%s`; there are %s", v.Label(), string(name), strings.Join(names, ", "))
 		}
-		names := make([]string, len(v.Options))
-		for i := range v.Options {
-			names[i] = v.Options[i].Name
+		if message := p.problem(value); message != "" {
+			return fmt.Sprintf("%s: option `%s`%s", v.Label(), p.Name, message)
 		}
-		if hint := didYouMean(string(name), names); hint != "" {
-			L.RaiseError("%s: unknown option `%s`%s", v.Label(), string(name), hint)
-		}
-		L.RaiseError("%s: unknown option `%s`; there are %s", v.Label(), string(name), strings.Join(names, ", "))
-	})
+	}
+	return ""
 }
 
-func (v *Verb) checkOne(L *lua.LState, what string, p *Param, value lua.LValue) {
-	bad := func(want string) {
-		L.RaiseError("%s: %s `%s` must be %s, not %s", v.Label(), what, p.Name, want, describe(value))
+func (v *Verb) option(name string) *Param {
+	for i := range v.Options {
+		if v.Options[i].Name == name {
+			return &v.Options[i]
+		}
 	}
+	return nil
+}
+
+// isUnknown reports whether a value is one that only the running script knows.
+func isUnknown(v lua.LValue) bool { return v == nil || v == lua.LValue(unknownPart) }
+
+// problem says why a value does not fit, to go after the parameter's name, or "".
+func (p *Param) problem(value lua.LValue) string {
+	if isUnknown(value) {
+		return ""
+	}
+	want := ""
 	switch p.Type {
 	case Text:
 		if _, ok := toArgument(value); !ok {
-			bad("a string")
+			want = "a string"
 		}
 	case Word:
 		s, ok := wordOf(value)
 		switch {
 		case !ok:
-			bad("a string")
+			want = "a string"
 		case s == "" || strings.ContainsAny(s, " \t\r\n\x00"):
-			bad("one word, without spaces or line breaks")
+			want = "one word, without spaces or line breaks"
 		}
 	case Texts:
 		if t, ok := value.(*lua.LTable); ok {
 			if t.Len() == 0 {
-				bad("a string or a list of strings")
+				want = "a string or a list of strings"
 			}
 			for i := 1; i <= t.Len(); i++ {
-				if _, ok := toArgument(t.RawGetInt(i)); !ok {
-					L.RaiseError("%s: %s `%s`: entry %d must be a string, not %s", v.Label(), what, p.Name, i, describe(t.RawGetInt(i)))
+				entry := t.RawGetInt(i)
+				if _, ok := toArgument(entry); !ok && !isUnknown(entry) {
+					return fmt.Sprintf(": entry %d must be a string, not %s", i, describe(entry))
 				}
 			}
 		} else if _, ok := toArgument(value); !ok {
-			bad("a string or a list of strings")
+			want = "a string or a list of strings"
 		}
 	case String:
 		if _, ok := wordOf(value); !ok {
-			bad("a string")
+			want = "a string"
 		}
 	case Number:
 		if n, ok := value.(lua.LNumber); !ok || math.IsNaN(float64(n)) {
-			bad("a number")
+			want = "a number"
 		}
 	case Integer:
 		n, ok := value.(lua.LNumber)
 		if !ok || math.Trunc(float64(n)) != float64(n) || math.Abs(float64(n)) > 1<<53 {
-			bad("a whole number")
+			want = "a whole number"
 		}
 	case Duration:
 		if _, err := toDuration(value); err != nil {
-			bad(`milliseconds or a string such as "20s"`)
+			want = `milliseconds or a string such as "20s"`
 		}
 	case Boolean:
 		if value.Type() != lua.LTBool {
-			bad("true or false")
+			want = "true or false"
 		}
 	case Function:
 		if value.Type() != lua.LTFunction {
-			bad("a function")
+			want = "a function"
 		}
 	case Table:
 		if value.Type() != lua.LTTable {
-			bad("a table")
+			want = "a table"
 		}
 	}
-	if len(p.Enum) > 0 {
-		for _, e := range p.Enum {
-			if value.String() == e {
-				return
-			}
-		}
-		bad("one of " + strings.Join(p.Enum, ", ") + didYouMean(value.String(), p.Enum))
+	if want == "" && len(p.Enum) > 0 && !contains(p.Enum, value.String()) {
+		want = "one of " + strings.Join(p.Enum, ", ") + didYouMean(value.String(), p.Enum)
 	}
+	if want != "" {
+		return fmt.Sprintf(" must be %s, not %s", want, describe(value))
+	}
+	if text, ok := wordOf(value); ok && p.Check != nil {
+		if message := p.Check(text); message != "" {
+			return ": " + message
+		}
+	}
+	return ""
 }
 
 func wordOf(v lua.LValue) (string, bool) {

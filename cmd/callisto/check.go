@@ -16,7 +16,8 @@ func newCheck() *cobra.Command {
 		Use:   "check",
 		Short: "Find mistakes in the scripts, their requires and the routes",
 		Long: `Check compiles every script, resolves every require, and looks whether every route's
-script exists. It says what a reload would say, and what to do.
+script exists. It knows what the call, its verbs and the modules have, and finds names, options,
+events and arguments that do not fit. It says what is wrong, where, and what to do.
 
 It exits with 0 when all is well, with 1 when the scripts, the routes or the configuration are
 wrong, and with 2 when it could not look.`,
@@ -34,7 +35,7 @@ wrong, and with 2 when it could not look.`,
 			case asJSON:
 				list := []problem{} // not null
 				for _, p := range problems {
-					list = append(list, problem{p.File, p.Line, p.Column, p.Message, p.Warning})
+					list = append(list, problem{p.File, p.Line, p.Column, p.Message, !p.Fails()})
 				}
 				if err := json.NewEncoder(out).Encode(list); err != nil {
 					return err
@@ -47,12 +48,12 @@ wrong, and with 2 when it could not look.`,
 					break
 				}
 				warning := ""
-				if p.Warning {
+				if !p.Fails() {
 					warning = "warning: "
 				}
 				fmt.Fprintln(out, warning+p.String())
 			}
-			if slices.ContainsFunc(problems, func(p engine.Problem) bool { return !p.Warning }) {
+			if slices.ContainsFunc(problems, engine.Problem.Fails) {
 				return errScripts
 			}
 			return nil
@@ -68,7 +69,7 @@ type problem struct {
 	Line    int    `json:"line,omitempty"`
 	Column  int    `json:"column,omitempty"`
 	Message string `json:"message"`
-	Warning bool   `json:"warning"` // nothing is held back because of it
+	Warning bool   `json:"warning"` // it may be meant, or does no harm
 }
 
 func check(cmd *cobra.Command) ([]engine.Problem, error) {
