@@ -26,6 +26,7 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 	began := conn.Now()
 	channel, data, err := s.connect(ctx, conn)
 	if err != nil {
+		s.record.noCall.Add(1)
 		s.logger().Warn("a connection brought no call", "remote", conn.RemoteAddr().String(), "error", err)
 		return
 	}
@@ -54,12 +55,24 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 	log := slog.New(&callHandler{s.logger().Handler(), slog.String("uuid", conn.UUID())})
 	conn.Unclaimed = func(e *esl.ReplyError) { log.Warn("the switch refused a command", "reply", e.Text) }
 
-	ended := func(out luabind.Outcome) {
-		log.LogAttrs(ctx, slog.LevelInfo, "call ended", slog.String("script", choice.Script), slog.Uint64("generation", snapshot.Number),
-			slog.String("caller", channel.CallerNumber), slog.String("destination", channel.Destination),
-			slog.String("ending", out.Ending.String()), slog.String("cause", out.Cause), slog.Duration("duration", conn.Now().Sub(began).Round(time.Millisecond)),
-			slog.Int("verbs", out.Verbs), slog.Uint64("events_dropped", conn.Dropped()))
+	script := choice.Script
+	if err != nil { // the name is the dialplan's, whatever it is
+		script = noScript
 	}
+	counted := s.record.started(conn.UUID(), script, snapshot.Number, began)
+	ended := func(out luabind.Outcome) {
+		took, dropped := conn.Now().Sub(began), conn.Dropped()
+		counted.ended(out, took, dropped)
+		attrs := []slog.Attr{slog.String("script", choice.Script), slog.Uint64("generation", snapshot.Number),
+			slog.String("caller", channel.CallerNumber), slog.String("destination", channel.Destination),
+			slog.String("ending", out.Ending.String()), slog.String("cause", out.Cause), slog.Duration("duration", took.Round(time.Millisecond)),
+			slog.Int("verbs", out.Verbs), slog.Uint64("events_dropped", dropped)}
+		if at := counted.at.Load(); at != nil {
+			attrs = append(attrs, slog.String("flow", at.flow), slog.String("step", at.step))
+		}
+		log.LogAttrs(ctx, slog.LevelInfo, "call ended", attrs...)
+	}
+	defer func() { counted.ended(luabind.Outcome{Ending: luabind.Failed}, conn.Now().Sub(began), 0) }() // after a panic in what follows one
 	// A mistake of ours is to the caller what one in the script would be.
 	defer func() {
 		if v := recover(); v != nil {
@@ -94,6 +107,7 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 			Limits:  luabind.Limits{CPU: config.Limits.CPU, Memory: int(config.Limits.Memory), Hangup: config.Limits.Hangup},
 			Log:     log,
 			Tap:     tap,
+			Flow:    counted.mark,
 
 			Services: s.Services,
 		})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -45,10 +46,15 @@ type Server struct {
 
 	connectTimeout time.Duration // for tests; 0: the constant of that name
 
-	once    sync.Once
-	esl     esl.Server
-	running atomic.Int64
-	refused atomic.Uint64
+	once       sync.Once
+	esl        esl.Server
+	admin      http.Server
+	adminConns sync.WaitGroup
+	running    atomic.Int64
+	serving    atomic.Int64 // listeners
+	closed     sync.Once
+	stopping   atomic.Bool
+	record     record
 }
 
 // Calls is how many calls are running.
@@ -56,12 +62,35 @@ func (s *Server) Calls() int { return int(s.running.Load()) }
 
 // Refused is how many connections were refused since the start: from outside server.allow, or
 // above server.max_calls.
-func (s *Server) Refused() uint64 { return s.refused.Load() }
+func (s *Server) Refused() uint64 { return s.record.full.Load() + s.record.notAllowed.Load() }
+
+// Counts is how often the steps of flows were entered and left since the start.
+func (s *Server) Counts() *Counts { return s.record.flows.Counts() }
+
+// NotReady is why new calls are not taken; nothing while they are.
+func (s *Server) NotReady() (reasons []string) {
+	switch {
+	case s.stopping.Load():
+		reasons = append(reasons, "stopping: running calls may finish, new ones are not taken")
+	case s.serving.Load() == 0:
+		reasons = append(reasons, "nothing listens for calls yet")
+	}
+	snapshot := s.Library.Snapshot()
+	if len(snapshot.Programs)+len(snapshot.kept) == 0 {
+		reasons = append(reasons, "no script can be served: callisto check says why")
+	}
+	if limit := snapshot.Config.Server.MaxCalls; s.Calls() >= limit {
+		reasons = append(reasons, fmt.Sprintf("%v (%d)", ErrFull, limit))
+	}
+	return reasons
+}
 
 // Serve takes calls from l until Shutdown or Close is called, and then returns
 // esl.ErrServerClosed; or until l fails.
 func (s *Server) Serve(l net.Listener) error {
 	s.init()
+	s.serving.Add(1)
+	defer s.serving.Add(-1)
 	return s.esl.Serve(l)
 }
 
@@ -79,16 +108,28 @@ func (s *Server) init() {
 		s.esl.Clock = s.Clock
 		s.esl.MaxQueue = s.Library.Snapshot().Config.Limits.Queue
 		s.esl.Logger = s.logger()
+		s.record.init(func(what string, limit int) {
+			s.logger().Warn("more names than are counted apart: the others count as "+otherName, "of", what, "limit", limit)
+		})
+		s.initAdmin()
 	})
 }
 
 // Shutdown takes no new calls, and waits for those that run. When ctx ends first it returns
 // its error, and they go on.
-func (s *Server) Shutdown(ctx context.Context) error { return s.esl.Shutdown(ctx) }
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stopping.Store(true)
+	return s.esl.Shutdown(ctx)
+}
 
 // Close takes no new calls and lets go of those that run: their scripts are stopped, and the
-// switch goes on with them as the dialplan says.
-func (s *Server) Close() error { return s.esl.Close() }
+// switch goes on with them as the dialplan says. ServeAdmin ends after them.
+func (s *Server) Close() error {
+	s.stopping.Store(true)
+	s.esl.Close()
+	s.closed.Do(func() { s.Counts().log(s.logger()) })
+	return s.admin.Close()
+}
 
 func (s *Server) logger() *slog.Logger {
 	if s.Logger != nil {
@@ -109,8 +150,11 @@ func (s *Server) admit(nc net.Conn) error {
 	if err == nil && s.esl.Open() >= config.MaxCalls+refusing {
 		err = fmt.Errorf("%w (%d)", ErrFull, config.MaxCalls)
 	}
-	if err != nil {
-		s.refused.Add(1)
+	switch {
+	case errors.Is(err, ErrFull):
+		s.record.full.Add(1)
+	case err != nil:
+		s.record.notAllowed.Add(1)
 	}
 	return err
 }
@@ -120,7 +164,7 @@ func (s *Server) admit(nc net.Conn) error {
 func (s *Server) begin(limit int) (end func()) {
 	if s.running.Add(1) > int64(limit) {
 		s.running.Add(-1)
-		s.refused.Add(1)
+		s.record.full.Add(1)
 		return nil
 	}
 	return func() { s.running.Add(-1) }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -29,6 +30,7 @@ func TestMain(m *testing.M) {
 //	cmpcall FILE FILE     is cmp for what dial prints, whose times vary with the machine's load
 //	serve [args]          starts callisto serve on a free port, and waits until it takes calls
 //	place SCRIPT [words]  makes a call to it over TCP; its outcome is stdout
+//	get PATH              asks it over HTTP, on the admin address; the status and the body are stdout
 //	log TEXT              waits for a line of its log that holds the text
 //	signal NAME           sends it HUP or TERM
 //	served                waits for its end, which must be a good one; stdout and stderr are its own
@@ -41,6 +43,7 @@ func TestScripts(t *testing.T) {
 			"cmpcall": compareCalls,
 			"serve":   onServer((*server).start),
 			"place":   onServer((*server).place),
+			"get":     onServer((*server).get),
 			"log":     onServer((*server).await),
 			"signal":  onServer((*server).signal),
 			"served":  onServer((*server).wait),
@@ -88,6 +91,7 @@ type serverKey struct{}
 type server struct {
 	cmd    *exec.Cmd
 	addr   string
+	admin  string // http://host:port
 	stdout strings.Builder
 	stderr strings.Builder
 	lines  chan string // of its log, closed when it has ended
@@ -107,7 +111,7 @@ func (s *server) start(ts *testscript.TestScript, args []string) {
 	ts.Check(err)
 	s.cmd = exec.Command(path, append([]string{"serve"}, args...)...)
 	s.cmd.Dir = ts.MkAbs(".")
-	s.cmd.Env = append(environ(ts), "CALLISTO_SERVER_LISTEN=127.0.0.1:0")
+	s.cmd.Env = append(environ(ts), "CALLISTO_SERVER_LISTEN=127.0.0.1:0", "CALLISTO_ADMIN_LISTEN=127.0.0.1:0")
 	out, err := s.cmd.StdoutPipe()
 	ts.Check(err)
 	errs, err := s.cmd.StderrPipe()
@@ -131,13 +135,27 @@ func (s *server) start(ts *testscript.TestScript, args []string) {
 	if _, err := fmt.Sscanf(line, "Callisto takes calls on %s and", &s.addr); err != nil {
 		ts.Fatalf("serve begins with %q", line)
 	}
-	for range 4 { // the rest of what it says at first
+	for s.admin == "" { // which it says last
 		line, err := first.ReadString('\n')
 		ts.Check(err)
 		s.stdout.WriteString(line)
+		if _, url, ok := strings.Cut(line, "Health, metrics and counts: "); ok {
+			s.admin = strings.TrimSuffix(url, "/\n")
+		}
 	}
 	go io.Copy(io.Discard, first)
 	ts.Setenv("ADDR", s.addr)
+	ts.Setenv("ADMIN", strings.TrimPrefix(s.admin, "http://"))
+}
+
+func (s *server) get(ts *testscript.TestScript, args []string) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
+	r, err := client.Get(s.admin + args[0])
+	ts.Check(err)
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%s\n%s", r.Status, body)
 }
 
 func (s *server) place(ts *testscript.TestScript, args []string) {
@@ -205,7 +223,7 @@ func lookPath(ts *testscript.TestScript, name string) (string, error) {
 
 func environ(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "GORACE", "GOCOVERDIR", "CALLISTO_SERVER_LISTEN", "CALLISTO_SERVER_LISTN", "CALLISTO_SCRIPTS_DEFAULT"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "GORACE", "GOCOVERDIR", "CALLISTO_SERVER_LISTEN", "CALLISTO_SERVER_LISTN", "CALLISTO_ADMIN_LISTEN", "CALLISTO_SCRIPTS_DEFAULT"} {
 		if value := ts.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
 		}

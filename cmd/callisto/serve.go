@@ -32,7 +32,8 @@ SIGTERM or SIGINT no new calls are taken, and those that run may finish within s
 second signal ends them.
 
 The log goes to the standard error. It exits with 2 when it cannot start: a configuration with
-mistakes, no directory of scripts, an address that is in use.`,
+mistakes, no directory of scripts, an address that is in use. Two servers on one machine need two
+addresses each: server.listen and admin.listen.`,
 		Example: `  callisto serve
   callisto serve --config /etc/callisto/config.toml
   CALLISTO_SERVER_LISTEN=0.0.0.0:8084 callisto serve`,
@@ -65,14 +66,18 @@ func serve(ctx context.Context, config *engine.Config, stdout, stderr io.Writer)
 		return err
 	}
 	defer outside.Close()
-	listener, err := net.Listen("tcp", config.Server.Listen)
+	listener, err := listen("server.listen", config.Server.Listen)
 	if err != nil {
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("server.listen: another program uses %s already; stop it, or set another port", config.Server.Listen)
-		}
-		return fmt.Errorf("server.listen: %w", err)
+		return err
 	}
-	greet(stdout, listener.Addr(), config)
+	var admin net.Listener
+	if config.Admin.Listen != "" {
+		if admin, err = listen("admin.listen", config.Admin.Listen); err != nil {
+			listener.Close()
+			return err
+		}
+	}
+	greet(stdout, listener.Addr(), admin, config)
 
 	watching, stopWatching := context.WithCancel(ctx)
 	watched := make(chan struct{})
@@ -85,6 +90,16 @@ func serve(ctx context.Context, config *engine.Config, stdout, stderr io.Writer)
 	server := &engine.Server{Library: library, Services: &outside.Services, Logger: log}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
+	if admin != nil {
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			if err := server.ServeAdmin(admin); !errors.Is(err, esl.ErrServerClosed) {
+				log.Error("admin.listen is no longer answered; calls go on", "error", err)
+			}
+		}()
+		defer func() { <-answered }() // server.Close ends it
+	}
 
 	for {
 		select {
@@ -101,6 +116,18 @@ func serve(ctx context.Context, config *engine.Config, stdout, stderr io.Writer)
 			return drain(server, served, signals, library, log)
 		}
 	}
+}
+
+// listen listens on an address of the configuration.
+func listen(setting, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s: another program uses %s already; stop it, or set another port", setting, address)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", setting, err)
+	}
+	return l, nil
 }
 
 // drain lets the running calls finish within server.drain, or until another signal.
@@ -133,7 +160,7 @@ func drain(server *engine.Server, served chan error, signals chan os.Signal, lib
 }
 
 // greet says how a dialplan reaches us.
-func greet(w io.Writer, addr net.Addr, config *engine.Config) {
+func greet(w io.Writer, addr net.Addr, admin net.Listener, config *engine.Config) {
 	at := addr.String()
 	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
 		at = "HOST:" + strconv.Itoa(tcp.Port) // every interface: no address to dial
@@ -149,6 +176,9 @@ In FreeSWITCH's dialplan:
 		fmt.Fprintln(w, "where HOST is this machine as FreeSWITCH knows it.")
 	}
 	fmt.Fprintf(w, "Without a FreeSWITCH at hand: callisto dial %s\n", config.Scripts.Default)
+	if admin != nil {
+		fmt.Fprintf(w, "Health, metrics and counts: http://%s/\n", admin.Addr())
+	}
 }
 
 // A configLevel is the level of the log that the configuration in effect says.
