@@ -34,11 +34,12 @@ docs: ## Write docs/lua.md anew from the verb table
 	$(GO) test ./luabind -run '^TestReference$$' -count 1 -update
 
 .PHONY: fuzz
-fuzz: ## Fuzz the reader, the commands, events and script names for a minute each
+fuzz: ## Fuzz the reader, the commands, events, script names and what modules parse for a minute each
 	$(GO) test ./esl -run '^$$' -fuzz FuzzReader -fuzztime 1m
 	$(GO) test ./esl -run '^$$' -fuzz FuzzCommand -fuzztime 1m
 	$(GO) test ./esl -run '^$$' -fuzz FuzzEvent -fuzztime 1m
 	$(GO) test ./engine -run '^$$' -fuzz FuzzScriptName -fuzztime 1m
+	$(GO) test ./luabind -run '^$$' -fuzz FuzzJSON -fuzztime 1m
 
 .PHONY: bench
 bench: ## Print the ratios and KiB per call of docs/numbers.md

@@ -139,6 +139,46 @@ func (b *budget) work(L *lua.LState, n int) {
 	}
 }
 
+// A meter accounts for what one function in Go makes for the script piece by piece, which
+// measure cannot see before it is done.
+type meter struct {
+	L      *lua.LState
+	budget *budget // nil outside a call
+	made   int     // bytes so far
+	fresh  int     // of them, not accounted for yet
+	next   int     // charge when made gets there
+}
+
+const meterStep = 16 << 10
+
+func newMeter(L *lua.LState) *meter {
+	b, _ := L.Context().(*budget)
+	return &meter{L: L, budget: b, next: meterStep}
+}
+
+// add counts n bytes that are read or made, and raises when it is too much, or took too long.
+func (m *meter) add(n int) {
+	if m.made += n; m.budget == nil {
+		return
+	}
+	if m.fresh += n; m.fresh < meterStep {
+		return
+	}
+	m.budget.work(m.L, m.fresh/8)
+	m.fresh = 0
+	if m.made >= m.next {
+		m.next = 2 * m.made
+		m.budget.charge(m.L, m.made) // all of it: none can be weighed yet
+	}
+}
+
+// fits raises where a string of n bytes would be too long for a script.
+func (m *meter) fits(n int) {
+	if n > maxString {
+		charge(m.L, n)
+	}
+}
+
 // measure weighs what the script can still reach. What it can no longer reach is the
 // collector's.
 func (b *budget) measure() {

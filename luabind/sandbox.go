@@ -21,6 +21,7 @@ type environment struct {
 	varsMeta      *lua.LTable
 	expansionMeta *lua.LTable
 	unwindMeta    *lua.LTable
+	arrayMeta     *lua.LTable // of the lists that json made
 	verbs         map[string]*lua.LFunction
 
 	coCreate, coWrap, coResume lua.LGFunction
@@ -123,6 +124,7 @@ func newEnvironment() *environment {
 	})
 	env.expansionMeta = protected(L, map[string]lua.LValue{"__tostring": L.NewFunction(expansionToString)})
 	env.unwindMeta = protected(L, map[string]lua.LValue{"__tostring": L.NewFunction(unwindToString)})
+	bindJSON(L, env)
 	for _, k := range callClasses {
 		k.bind(L)
 	}
