@@ -1,6 +1,7 @@
 package luabind
 
 import (
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -29,7 +30,7 @@ var askVerbs = []Verb{
 			{Name: "min", Type: Integer, Doc: "the fewest digits that will do; 1 where left out, 0 lets a terminator alone be an answer"},
 			{Name: "max", Type: Integer, Doc: "the most; it ends the waiting. 32 where left out"},
 			{Name: "terminators", Type: Text, Doc: "digits that end the entry and do not belong to it; # where left out, \"none\" for none"},
-			{Name: "pattern", Type: Text, Doc: "a regular expression (RE2) that the whole entry must match"},
+			{Name: "pattern", Type: Text, Check: checkPattern, Doc: "a regular expression (RE2) that the whole entry must match"},
 			{Name: "speech", Type: Table, Doc: "{ engine =, grammar = }: listen to what the caller says meanwhile, too"},
 			digitTimeoutOption,
 		}, promptOptions...),
@@ -133,12 +134,7 @@ func gather(c *Call, L *lua.LState, a args) int {
 		q.terminators = a.keys("terminators", t)
 	}
 	if p, ok := a.optText("pattern"); ok {
-		re, err := regexp.Compile(`^(?:` + p.text() + `)$`)
-		if err != nil {
-			_, err = regexp.Compile(p.text())
-			a.fail("option `pattern` is no regular expression (RE2): %v", err)
-		}
-		q.fits = re.MatchString
+		q.fits = regexp.MustCompile(`^(?:` + p.text() + `)$`).MatchString
 	}
 	if v, ok := a.option("speech"); ok {
 		a.speechOption(&q, v.(*lua.LTable))
@@ -355,4 +351,15 @@ func (c *Call) read(L *lua.LState, q question, prompt []argument) *esl.Event {
 		c.unset(L, "playback_sleep_val")
 	}
 	return e
+}
+
+// checkPattern says what is wrong with a regular expression, or "".
+func checkPattern(text string) string {
+	if _, err := regexp.Compile(text); err != nil {
+		return fmt.Sprintf("it is no regular expression (RE2): %v", err)
+	}
+	if _, err := regexp.Compile("^(?:" + text + ")$"); err != nil {
+		return fmt.Sprintf("it is no regular expression (RE2): %v", err)
+	}
+	return ""
 }

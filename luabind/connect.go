@@ -12,7 +12,7 @@ import (
 
 // dialOptions are what bridge and originate have in common.
 var dialOptions = []Param{
-	{Name: "ring", Type: Duration, Doc: "how long each target may ring; 60 s where left out"},
+	{Name: "ring", Type: Duration, Least: time.Second, Doc: "how long each target may ring; 60 s where left out"},
 	{Name: "caller_id_name", Type: Text, Doc: "the caller's name as the other side sees it"},
 	{Name: "caller_id_number", Type: Text, Doc: "the caller's number as the other side sees it"},
 	{Name: "vars", Type: Table, Doc: "variables of the other legs"},

@@ -50,7 +50,7 @@ func (k kind) unknown(name string, line int) Finding {
 		if hint == "" {
 			hint = "; it has " + listOf(names)
 		}
-		f.Message, f.Doubt = k.shape.Doc+" has no field `"+name+"`"+hint, true
+		f.Message = k.shape.Doc + " has no field `" + name + "`" + hint
 	default:
 		full := k.library + "." + name
 		if why := absent[full]; why != "" {

@@ -37,7 +37,7 @@ func (u GlobalUse) Undefined(known []string) Finding {
 	} else {
 		message += ": it is nil here"
 	}
-	return Finding{Line: u.Line, Message: message, Doubt: absent[u.Name] == ""}
+	return Finding{Line: u.Line, Message: message}
 }
 
 // absent are names that Lua has elsewhere, and what to use instead.
@@ -286,9 +286,15 @@ func (l *linter) assign(e ast.Expr) {
 	}
 }
 
-// extend notes that a script adds to a library.
+// extend notes that a script adds to a library, or to what a variable holds.
 func (l *linter) extend(e ast.Expr) {
-	if id, ok := e.(*ast.IdentExpr); ok && l.lookup(id.Value) == nil {
+	id, ok := e.(*ast.IdentExpr)
+	if !ok {
+		return
+	}
+	if v := l.lookup(id.Value); v != nil {
+		v.changed = true // what it has is the script's own now
+	} else {
 		l.extended[id.Value] = true
 	}
 }

@@ -74,7 +74,7 @@ func TestVerbMistakes(t *testing.T) {
 		{`call:on("dtmf", function() return "stopp" end) call:playback("silence_stream://3000")`, `a handler returns nothing, "stop", "pause", "restart", or such as "seek:+3000", "volume:-1" and "speed:1", not "stopp"`},
 		{`call:on("dtmf", function() error("my mistake", 0) end) call:playback("silence_stream://3000")`, "my mistake"},
 		{`call:gather{ patern = "x" }`, "gather: unknown option `patern`, did you mean `pattern`?"},
-		{`call:gather{ pattern = "(" }`, "gather: option `pattern` is no regular expression (RE2): error parsing regexp: missing closing ): `(`"},
+		{`call:gather{ pattern = "(" }`, "gather: option `pattern`: it is no regular expression (RE2): error parsing regexp: missing closing ): `(`"},
 		{`call:gather{ min = 5, max = 2 }`, "gather: `max` is less than `min`"},
 		{`call:gather{ terminators = "x" }`, "gather: option `terminators` holds keys, such as \"*#\", \"any\" or \"none\", not \"x\""},
 		{`call:gather{ prompt = "phrase:x:${y}" }`, "gather: `phrase:x:${y}` holds a $: the macros of a phrase expand it, and would run what is in it"},

@@ -16,7 +16,7 @@ var queueVerbs = []Verb{
 		Options: []Param{
 			{Name: "min", Type: Integer, Doc: "the first space, where none is given; 1 where left out"},
 			{Name: "max", Type: Integer, Doc: "the last; 99 where left out"},
-			{Name: "timeout", Type: Duration, Doc: "how long to stay, in whole seconds"},
+			{Name: "timeout", Type: Duration, Least: time.Second, Doc: "how long to stay, in whole seconds"},
 			{Name: "music", Type: Text, Doc: "what the caller hears; the channel's hold music where left out"},
 			{Name: "announce", Type: Boolean, Doc: "false: do not tell the caller the space"},
 		},

@@ -15,8 +15,8 @@ var recordVerbs = []Verb{
 		Name:   "record",
 		Params: []Param{{Name: "path", Type: Text, Doc: "the file on the switch, such as /var/spool/message.wav; its ending chooses the format"}},
 		Options: []Param{
-			{Name: "max", Type: Duration, Doc: "the longest recording, in whole seconds"},
-			{Name: "silence", Type: Duration, Doc: "so much silence ends it, in whole seconds"},
+			{Name: "max", Type: Duration, Least: time.Second, Doc: "the longest recording, in whole seconds"},
+			{Name: "silence", Type: Duration, Least: time.Second, Doc: "so much silence ends it, in whole seconds"},
 			{Name: "threshold", Type: Integer, Doc: "what is silence: an energy, 200 where left out"},
 			terminatorsOption,
 			{Name: "beep", Type: Boolean, Doc: "true: a tone first"},
@@ -31,7 +31,7 @@ var recordVerbs = []Verb{
 		Name:   "record_call",
 		Params: []Param{{Name: "path", Type: Text, Doc: "the file on the switch"}},
 		Options: []Param{
-			{Name: "max", Type: Duration, Doc: "the longest recording, in whole seconds"},
+			{Name: "max", Type: Duration, Least: time.Second, Doc: "the longest recording, in whole seconds"},
 			{Name: "stereo", Type: Boolean, Doc: "true: the caller left, the other side right"},
 			{Name: "mkdir", Type: Boolean, Doc: "true: make the directory where it is missing"},
 		},
@@ -66,9 +66,6 @@ func (a args) seconds(option string) (int, bool) {
 	d, ok := a.optDuration(option)
 	if !ok {
 		return 0, false
-	}
-	if d < time.Second {
-		a.fail("option `%s` is %v; write \"20s\" for twenty seconds", option, d)
 	}
 	return int((d + time.Second - 1) / time.Second), true
 }

@@ -44,6 +44,9 @@ type Param struct {
 	Enum     []string
 	Doc      string
 
+	// Least is the shortest that a Duration may be.
+	Least time.Duration
+
 	// Check says what is wrong with a text, or "".
 	Check func(text string) string
 
@@ -334,8 +337,11 @@ func (p *Param) problem(value lua.LValue) string {
 			want = "a whole number"
 		}
 	case Duration:
-		if _, err := toDuration(value); err != nil {
+		switch d, err := toDuration(value); {
+		case err != nil:
 			want = `milliseconds or a string such as "20s"`
+		case d < p.Least:
+			return fmt.Sprintf(" is %v; write \"20s\" for twenty seconds", d)
 		}
 	case Boolean:
 		if value.Type() != lua.LTBool {
