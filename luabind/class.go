@@ -21,6 +21,8 @@ type Class struct {
 	// other returns what else an index may find, such as an event's headers; nil: nothing.
 	other func(c *Call, L *lua.LState, value any, key lua.LValue) (lua.LValue, bool)
 
+	operators []string // further annotations for editors
+
 	more  func() []string           // the names that other finds, for messages
 	meta  map[string]lua.LGFunction // further entries of the metatable
 	table *lua.LTable               // the metatable, once the shared environment is there

@@ -37,7 +37,8 @@ var eventClass = &Class{
 		}
 		return lua.LNil, true
 	},
-	meta: map[string]lua.LGFunction{"__call": eventCall, "__tostring": eventToString},
+	operators: []string{"operator call(): table<string, string>"},
+	meta:      map[string]lua.LGFunction{"__call": eventCall, "__tostring": eventToString},
 }
 
 var eventFields = map[string]func(*esl.Event) string{

@@ -17,7 +17,7 @@ import (
 var eventVerbs = []Verb{
 	{
 		Name:    "on",
-		Params:  []Param{{Name: "event", Type: Text, Check: checkEvent, Doc: "dtmf, answer, bridge, unbridge, hold, unhold, speech or hangup, any event of FreeSWITCH such as CHANNEL_PROGRESS, or a CUSTOM subclass such as conference::maintenance"}, {Name: "fn", Type: Function, Doc: "what to call: for dtmf with the digit and the event, for speech with the text and the event, for hangup with the cause, else with the event"}},
+		Params:  []Param{{Name: "event", Type: Text, Check: checkEvent, Known: eventNames(), Doc: "dtmf, answer, bridge, unbridge, hold, unhold, speech or hangup, any event of FreeSWITCH such as CHANNEL_PROGRESS, or a CUSTOM subclass such as conference::maintenance"}, {Name: "fn", Type: Function, Doc: "what to call: for dtmf with the digit and the event, for speech with the text and the event, for hangup with the cause, else with the event"}},
 		Options: []Param{{Name: "match", Type: Table, Doc: "headers that the event must have, such as { [\"Conference-Name\"] = \"sales\" }; then it need not be of this channel"}},
 		Results: []Result{{"handler", "Handler", "handler:cancel() ends it"}},
 		Doc: "Calls fn when it happens, on the call's own thread, in order, while the script waits in a verb. fn may use verbs; what it has the " +
@@ -28,7 +28,7 @@ var eventVerbs = []Verb{
 	},
 	{
 		Name:   "wait_for",
-		Params: []Param{{Name: "event", Type: Text, Check: checkEvent, Doc: "as for call:on"}},
+		Params: []Param{{Name: "event", Type: Text, Check: checkEvent, Known: eventNames(), Doc: "as for call:on"}},
 		Options: []Param{
 			{Name: "timeout", Type: Duration, Doc: "give up after this long"},
 			{Name: "match", Type: Table, Doc: "headers that the event must have, as for call:on"},
@@ -171,6 +171,9 @@ func (c *Call) wanted(a args) wanted {
 	return w
 }
 
+// eventNames are the names of all events, the short ones first.
+func eventNames() []string { return append(slices.Sorted(maps.Keys(kinds)), switchEvents...) }
+
 // customEvent is the subclass that a name asks for, with CUSTOM before it or not.
 func customEvent(asked string) (subclass string, ok bool) {
 	subclass, ok = strings.CutPrefix(asked, "CUSTOM ")
@@ -188,7 +191,7 @@ func checkEvent(asked string) string {
 	if _, ok := kinds[strings.ToLower(asked)]; ok || slices.Contains(switchEvents, asked) {
 		return ""
 	}
-	return fmt.Sprintf("there is no event `%s`%s", asked, didYouMean(asked, append(slices.Sorted(maps.Keys(kinds)), switchEvents...)))
+	return fmt.Sprintf("there is no event `%s`%s", asked, didYouMean(asked, eventNames()))
 }
 
 // listen asks the switch for events, where that has not been done.

@@ -44,6 +44,9 @@ type Param struct {
 	Enum     []string
 	Doc      string
 
+	// Known are the texts that it mostly has, for the editor to offer.
+	Known []string
+
 	// Least is the shortest that a Duration may be.
 	Least time.Duration
 

@@ -50,6 +50,7 @@ the new version.
   callisto serve          take calls
   callisto dial SCRIPT    try a script without a FreeSWITCH
   callisto check          find mistakes before a caller does
+  callisto types          teach an editor what scripts can use
 
 Every command exits with 0 when all went well, 1 when the scripts are wrong, and 2 when it
 could not run.`,
@@ -62,6 +63,6 @@ could not run.`,
 	})
 	root.PersistentFlags().StringP("config", "c", "", "configuration `file` (default: config.toml, where there is one)")
 	root.PersistentFlags().String("root", "", "the scripts' `directory`, instead of the configuration's scripts.root")
-	root.AddCommand(newServe(), newCheck(), newDial(), newRoutes(), newVersion())
+	root.AddCommand(newServe(), newCheck(), newDial(), newRoutes(), newTypes(), newVersion())
 	return root
 }
