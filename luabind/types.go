@@ -142,9 +142,6 @@ func (t *typeWriter) verb(prefix, owner string, v *Verb) {
 	for _, r := range v.Results {
 		t.line("---@return " + r.Type + " " + r.Name + " # " + oneLine(r.Doc))
 	}
-	if v.Ends {
-		t.line("---@return never")
-	}
 	// Arguments that may be left out may have the options in their place.
 	if options != "" {
 		for n := len(v.Params); n > 0 && v.Params[n-1].Optional && !v.Params[n-1].Rest; n-- {
@@ -230,8 +227,9 @@ func EditorSettings(old []byte, library string) ([]byte, error) {
 	set("$schema", "https://raw.githubusercontent.com/LuaLS/vscode-lua/master/setting/schema.json")
 	set("runtime.version", "Lua 5.1")
 	set("workspace.checkThirdParty", false)
+	set("type.weakUnionCheck", true) // with wait = false a verb returns a handle, else a result
 	builtin := map[string]any{}
-	for _, name := range []string{"io", "debug", "package", "bit", "bit32", "ffi", "jit", "utf8"} {
+	for _, name := range []string{"io", "debug", "bit", "bit32", "ffi", "jit", "utf8"} {
 		builtin[name] = "disable"
 	}
 	if given, ok := settings["runtime.builtin"].(map[string]any); ok {

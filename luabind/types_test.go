@@ -179,7 +179,7 @@ func (p *typeParser) union() error {
 
 var (
 	typeName   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*`)
-	plainTypes = []string{"string", "number", "integer", "boolean", "table", "function", "any", "nil", "never", "userdata", "self", "fun"}
+	plainTypes = []string{"string", "number", "integer", "boolean", "table", "function", "any", "nil", "userdata", "self", "fun"}
 )
 
 func (p *typeParser) one() error {
