@@ -34,6 +34,7 @@ type Config struct {
 	Limits  LimitsConfig
 	Calls   CallsConfig
 	Log     LogConfig
+	HTTP    HTTPConfig
 	Admin   AdminConfig
 
 	values      map[string]any    // what each setting says, by key, as TOML would have it
@@ -90,6 +91,15 @@ const (
 type LogConfig struct {
 	Level  slog.Level
 	Format string // "text" or "json"
+}
+
+// HTTPConfig is [http]: what the module http may do.
+type HTTPConfig struct {
+	Allow   []HostRule
+	Timeout time.Duration // of a request that names none
+	MaxBody int64         // bytes of an answer's body, decompressed
+	Proxy   string        // the URL of an HTTP proxy; "": none
+	CA      string        // a file of certificates that are trusted besides the system's; "": none
 }
 
 // AdminConfig is [admin].

@@ -52,6 +52,15 @@ var settings = []*setting{
 	logLevel(),
 	choiceSetting("log.format", func(c *Config) *string { return &c.Log.Format }, "text", "json").needsRestart(),
 
+	listSetting("http.allow", []string{"*"}, func(c *Config, v []string) (err error) {
+		c.HTTP.Allow, err = hostRules(v)
+		return err
+	}).needsRestart(),
+	durationSetting("http.timeout", "10s", 10*time.Millisecond, time.Hour, func(c *Config) *time.Duration { return &c.HTTP.Timeout }).needsRestart(),
+	sizeSetting("http.max_body", "1MB", 1<<10, 1<<30, func(c *Config) *int64 { return &c.HTTP.MaxBody }).needsRestart(),
+	textSetting("http.proxy", "", func(c *Config) *string { return &c.HTTP.Proxy }, proxyURL).needsRestart(),
+	textSetting("http.ca", "", func(c *Config) *string { return &c.HTTP.CA }, oneLine).needsRestart(),
+
 	textSetting("admin.listen", "127.0.0.1:8085", func(c *Config) *string { return &c.Admin.Listen }, func(v string) (string, error) {
 		if v == "" {
 			return "", nil

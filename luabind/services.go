@@ -3,6 +3,7 @@ package luabind
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -15,10 +16,32 @@ type Services struct {
 	Store Store
 }
 
-// HTTP sends a request, as *http.Client's Do does. Whom it may reach, how many redirects it follows and how large
-// an answer may be is its own to enforce.
+// HTTP sends requests to web servers. Whom they may reach, and how large an answer may be at most, is its own to
+// enforce.
 type HTTP interface {
-	Do(*http.Request) (*http.Response, error)
+	// Send returns the answer, with all of its body, whatever its status is. The text of an error is what
+	// scripts get: one word, or one with a colon and what there is to say. context.DeadlineExceeded is "timeout".
+	Send(ctx context.Context, r HTTPRequest) (*HTTPResponse, error)
+}
+
+// An HTTPRequest is checked before it is sent: its URL is one of http or https, its header has no line breaks.
+type HTTPRequest struct {
+	Method    string
+	URL       *url.URL
+	Header    http.Header
+	Body      string
+	Timeout   time.Duration // of all attempts together; 0: as configured
+	Retries   int           // further attempts, where that is safe
+	Redirects int           // that are followed; the answer after the last is an error, with 0 the redirect itself is the answer
+	MaxBody   int           // bytes of the answer's body; 0, and at most: as configured
+}
+
+// An HTTPResponse is what a server has answered.
+type HTTPResponse struct {
+	Status int
+	URL    string // whose answer it is, after redirects
+	Header http.Header
+	Body   string // decompressed
 }
 
 // A Store keeps small values by key, for all calls, beyond a restart. What a method has acknowledged

@@ -21,6 +21,12 @@ type Services struct {
 // Open makes the services of a configuration. Close ends them, once the server has ended.
 func Open(config *engine.Config, log *slog.Logger) (*Services, error) {
 	s := &Services{}
+	web, err := openHTTP(config.HTTP)
+	if err != nil {
+		return nil, err
+	}
+	s.HTTP = web
+	s.onClose(web.close)
 	return s, nil
 }
 
