@@ -95,6 +95,13 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 		out.Cause, _ = after(ctx, conn, out, config, log)
 	} else {
 		var tap func(luabind.Step)
+		marks := counted.mark
+		if s.Flow != nil {
+			marks = func(mark luabind.Mark) {
+				counted.mark(mark)
+				s.Flow(conn.UUID(), mark)
+			}
+		}
 		if s.Tap != nil {
 			tap = func(step luabind.Step) { s.Tap(conn.UUID(), step) }
 		}
@@ -107,7 +114,7 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 			Limits:  luabind.Limits{CPU: config.Limits.CPU, Memory: int(config.Limits.Memory), Hangup: config.Limits.Hangup},
 			Log:     log,
 			Tap:     tap,
-			Flow:    counted.mark,
+			Flow:    marks,
 
 			Services: s.Services,
 		})

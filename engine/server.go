@@ -38,6 +38,8 @@ type Server struct {
 	// Tap, if set, is told of every verb of every call, by the channel's UUID, before it runs. It is
 	// called on the call's own goroutine, which waits for it.
 	Tap func(uuid string, step luabind.Step)
+	// Flow, if set, is told in the same way of every step of a flow that a call enters or leaves.
+	Flow func(uuid string, mark luabind.Mark)
 
 	// Clock is the time of calls: of every wait, limit and duration in a call's life, and what scripts
 	// are told of the time; only limits.cpu is by the system's clock. Nil: the system's. It is for calls

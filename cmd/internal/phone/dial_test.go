@@ -1,4 +1,4 @@
-package main
+package phone
 
 import (
 	"bytes"
@@ -12,28 +12,29 @@ import (
 type hand []string
 
 func (h *hand) Press(digits string) { *h = append(*h, digits) }
-func (h *hand) Hangup(cause string) { *h = append(*h, "hangup "+cause) }
+func (h *hand) Say(text string)     { *h = append(*h, "says "+text) }
+func (h *hand) Hangup()             { *h = append(*h, "hangs up") }
 
 func TestKeyboard(t *testing.T) {
 	var h hand
 	var stderr bytes.Buffer
-	keyboard(strings.NewReader("1\n\n 42# \nx\nABCd*\nH\n5"), &h, &stderr)
-	if want := []string{"1", "42#", "ABCd*", "hangup ORIGINATOR_CANCEL", "5"}; !slices.Equal(h, want) {
+	keyboard(strings.NewReader("1\n\n 42# \nx\nABCd*\n/ yes, please\n/\nH\n5"), &h, &stderr)
+	if want := []string{"1", "42#", "ABCd*", "says yes, please", "hangs up", "5"}; !slices.Equal(h, want) {
 		t.Errorf("it does %q, not %q", h, want)
 	}
-	if got := stderr.String(); got != "digits press keys, h hangs up\n" {
+	if got := stderr.String(); got != strings.Repeat("digits press keys, h hangs up, / and a text says it\n", 2) {
 		t.Errorf("it says %q", got)
 	}
 }
 
 func TestParsePresses(t *testing.T) {
-	got, err := parsePresses([]string{"1", "42#@5s", "7", "8@0s"})
-	want := []press{{"1", time.Second}, {"42#", 5 * time.Second}, {"7", 6 * time.Second}, {"8", 0}}
+	got, err := parseActs("press", []string{"1", "42#@5s", "7", "8@0s"})
+	want := []act{{time.Second, "1", ""}, {5 * time.Second, "42#", ""}, {6 * time.Second, "7", ""}, {0, "8", ""}}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%v, %v", got, err)
 	}
 	for _, bad := range []string{"", "x", "1@", "1@-1s", "@1s", "1@5"} {
-		if _, err := parsePresses([]string{bad}); err == nil {
+		if _, err := parseActs("press", []string{bad}); err == nil {
 			t.Errorf("--press %q is accepted", bad)
 		}
 	}
