@@ -55,6 +55,17 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 	log := slog.New(&callHandler{s.logger().Handler(), slog.String("uuid", conn.UUID())})
 	conn.Unclaimed = func(e *esl.ReplyError) { log.Warn("the switch refused a command", "reply", e.Text) }
 
+	resumed := s.takeUp(conn, snapshot, data.state, log)
+	if resumed != nil {
+		if p, programs, gone := snapshot.Script(resumed.Script); gone == nil {
+			choice.Script, choice.Program, choice.Programs, choice.Why, err = resumed.Script, p, programs, "the call comes from a Callisto that is gone, and was there", nil
+		} else {
+			log.Warn("the script that a call was in is gone: the call begins anew", "script", resumed.Script)
+			luabind.DropState(conn)
+			resumed = nil
+		}
+	}
+
 	script := choice.Script
 	if err != nil { // the name is the dialplan's, whatever it is
 		script = noScript
@@ -116,6 +127,9 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 			Tap:     tap,
 			Flow:    marks,
 
+			Resumed:  resumed,
+			StateKey: []byte(config.Flows.Key),
+			Force:    s.force(conn.UUID()),
 			Services: s.Services,
 		})
 		defer session.Close()
@@ -128,6 +142,29 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 	}
 
 	ended(out)
+}
+
+func (s *Server) force(uuid string) func(flow, step string, outcomes []string) (string, bool) {
+	if s.Force == nil {
+		return nil
+	}
+	return func(flow, step string, outcomes []string) (string, bool) { return s.Force(uuid, flow, step, outcomes) }
+}
+
+// takeUp reads what a call carries from an engine that is gone; nil where that is nothing, or not to be
+// believed.
+func (s *Server) takeUp(conn *esl.Conn, snapshot *Snapshot, text string, log *slog.Logger) *luabind.State {
+	if text == "" {
+		return nil
+	}
+	state, err := luabind.ReadState(text, conn.UUID(), []byte(snapshot.Config.Flows.Key))
+	if err != nil {
+		log.Warn("what the call carries is refused, and it begins anew", "variable", luabind.StateVariable, "reason", err)
+		luabind.DropState(conn)
+		return nil
+	}
+	log.Info("call taken over", "script", state.Script, "flow", state.Flow(), "step", state.Step())
+	return state
 }
 
 // A callHandler adds the call's UUID to what is logged of it.
@@ -313,18 +350,19 @@ type socketData struct {
 	args    map[string]string // name=value
 	words   []string          // the others
 	context string            // of the dialplan
+	state   string            // what the call carries from an engine that is gone
 }
 
 // describeCall takes out of the reply to connect what is asked of it: clones, as otherwise each would keep
 // all of it.
 func describeCall(reply *esl.Event) (luabind.Channel, socketData) {
 	v := reply.Values("Caller-Caller-ID-Number", "Caller-Caller-ID-Name", "Caller-Destination-Number", "Caller-Context",
-		"variable_socket_path", "variable_current_application_data")
+		"variable_socket_path", "variable_current_application_data", "variable_"+luabind.StateVariable)
 	for i := range v {
 		v[i] = strings.Clone(v[i])
 	}
 	data := parseSocketData(v[5])
-	data.context, data.path = v[3], v[4]
+	data.context, data.path, data.state = v[3], v[4], v[6]
 	return luabind.Channel{CallerNumber: v[0], CallerName: v[1], Destination: v[2]}, data
 }
 

@@ -33,6 +33,7 @@ type Config struct {
 	Routes  []Route
 	Limits  LimitsConfig
 	Calls   CallsConfig
+	Flows   FlowsConfig
 	Log     LogConfig
 	HTTP    HTTPConfig
 	Admin   AdminConfig
@@ -56,6 +57,7 @@ type ScriptsConfig struct {
 	Default      string // canonical script name
 	Watch        string // WatchAuto, WatchPoll or WatchOff
 	PollInterval time.Duration
+	Sounds       string // where the switch's sounds are, for checks; "": not known
 }
 
 // The values of scripts.watch.
@@ -72,6 +74,11 @@ type LimitsConfig struct {
 	Call   time.Duration // the whole call; 0: no limit
 	Hangup time.Duration // all hangup handlers together
 	Queue  int           // events waiting for the script
+}
+
+// FlowsConfig is [flows]: how calls carry their place in a flow.
+type FlowsConfig struct {
+	Key string // authenticates what a call carries; "": only against mistakes
 }
 
 // CallsConfig is [calls]: how calls end.
@@ -261,6 +268,9 @@ func (r *configReader) read(text []byte) {
 	}
 	if root := r.config.Scripts.Root; r.path != "" && !filepath.IsAbs(root) {
 		r.config.Scripts.Root = filepath.Join(filepath.Dir(r.path), root)
+	}
+	if dir := r.config.Scripts.Sounds; dir != "" && r.path != "" && !filepath.IsAbs(dir) {
+		r.config.Scripts.Sounds = filepath.Join(filepath.Dir(r.path), dir)
 	}
 	r.routes(routes)
 	r.config.defaultLine = r.lines["scripts.default"]

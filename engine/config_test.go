@@ -123,6 +123,8 @@ func TestConfigValues(t *testing.T) {
 		{`scripts.default = "/support/menu.lua"`, func(c *Config) any { return c.Scripts.Default }, "support/menu"},
 		{`scripts.watch = "poll"`, func(c *Config) any { return c.Scripts.Watch }, WatchPoll},
 		{`scripts.poll_interval = "1m"`, func(c *Config) any { return c.Scripts.PollInterval }, time.Minute},
+		{`scripts.sounds = "/usr/share/freeswitch/sounds"`, func(c *Config) any { return c.Scripts.Sounds }, "/usr/share/freeswitch/sounds"},
+		{`flows.key = "a long secret"`, func(c *Config) any { return c.Flows.Key }, "a long secret"},
 		{`limits.cpu = "1s"`, func(c *Config) any { return c.Limits.CPU }, time.Second},
 		{`limits.memory = "2MiB"`, func(c *Config) any { return c.Limits.Memory }, int64(2 << 20)},
 		{`limits.memory = "1 gb"`, func(c *Config) any { return c.Limits.Memory }, int64(1 << 30)},

@@ -41,6 +41,9 @@ type Server struct {
 	// Flow, if set, is told in the same way of every step of a flow that a call enters or leaves.
 	Flow func(uuid string, mark luabind.Mark)
 
+	// Force, if set, chooses the outcomes of flows' steps, as luabind.Env's does. It is for tests.
+	Force func(uuid, flow, step string, outcomes []string) (outcome string, ok bool)
+
 	// Clock is the time of calls: of every wait, limit and duration in a call's life, and what scripts
 	// are told of the time; only limits.cpu is by the system's clock. Nil: the system's. It is for calls
 	// of a simulated switch that has the same.

@@ -38,6 +38,7 @@ var settings = []*setting{
 	}),
 	choiceSetting("scripts.watch", func(c *Config) *string { return &c.Scripts.Watch }, WatchAuto, WatchPoll, WatchOff).needsRestart(),
 	durationSetting("scripts.poll_interval", "2s", 100*time.Millisecond, time.Hour, func(c *Config) *time.Duration { return &c.Scripts.PollInterval }).needsRestart(),
+	textSetting("scripts.sounds", "", func(c *Config) *string { return &c.Scripts.Sounds }, oneLine),
 
 	durationSetting("limits.cpu", "200ms", time.Millisecond, time.Minute, func(c *Config) *time.Duration { return &c.Limits.CPU }),
 	sizeSetting("limits.memory", "32MB", 1<<20, 4<<30, func(c *Config) *int64 { return &c.Limits.Memory }),
@@ -48,6 +49,8 @@ var settings = []*setting{
 	choiceSetting("calls.on_return", func(c *Config) *string { return &c.Calls.OnReturn }, OnEndHangup, OnEndContinue),
 	choiceSetting("calls.on_error", func(c *Config) *string { return &c.Calls.OnError }, OnEndHangup, OnEndContinue),
 	textSetting("calls.error_prompt", "", func(c *Config) *string { return &c.Calls.ErrorPrompt }, oneLine),
+
+	textSetting("flows.key", "", func(c *Config) *string { return &c.Flows.Key }, oneLine),
 
 	logLevel(),
 	choiceSetting("log.format", func(c *Config) *string { return &c.Log.Format }, "text", "json").needsRestart(),

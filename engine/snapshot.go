@@ -48,8 +48,9 @@ type Snapshot struct {
 	// Restart lists the settings that wait for a restart, by key.
 	Restart []string
 
-	kept     map[string]kept    // scripts that are not good, but were
-	unserved map[string]Problem // scripts that never were good, and why
+	flows    map[string]*flowRead // the scripts that return a flow
+	kept     map[string]kept      // scripts that are not good, but were
+	unserved map[string]Problem   // scripts that never were good, and why
 }
 
 // A kept script is not good now and is served as it last was.
@@ -135,6 +136,7 @@ func buildSnapshot(prev *Snapshot, config *Config, restart []string, t *tree, ot
 	}
 	b.next.Problems = append(slices.Clone(t.problems), others...)
 	b.findFaults()
+	b.readFlows(config)
 	b.spread()
 	b.chooseConfig(config)
 	b.serve()
@@ -289,9 +291,9 @@ func (b *build) goodGeneration(name string) uint64 {
 // serve fills Programs with what is good, and keeps what is not and was.
 func (b *build) serve() {
 	programs := make(map[string]*luabind.Program, len(b.files))
-	for name, f := range b.files {
+	for name := range b.files {
 		if _, bad := b.bad[name]; !bad {
-			programs[name] = f.program
+			programs[name] = b.program(name)
 		}
 	}
 	b.next.Programs = programs

@@ -42,7 +42,8 @@ type budget struct {
 	root   *lua.LState
 	call   *Call
 
-	steps   uint64 // instructions since the script last waited
+	waits   uint64 // how often the script has waited
+	steps   uint64 // instructions since it last did
 	nextAt  uint64 // look at the clock when steps gets there
 	since   time.Time
 	checked time.Time
@@ -63,6 +64,7 @@ func newBudget(limits Limits, call *Call) *budget {
 
 // resume starts a new stretch of computing.
 func (b *budget) resume() {
+	b.waits++
 	b.steps, b.nextAt = 0, checkEvery
 	b.since = time.Now()
 	b.checked = b.since

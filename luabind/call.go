@@ -27,6 +27,9 @@ type Env struct {
 	// Services are what modules reach; nil: nothing.
 	Services *Services
 
+	Resumed  *State // what the call carried from an engine that is gone; nil: it begins here
+	StateKey []byte // authenticates what the call carries; empty: only against mistakes
+
 	Flow  func(Mark)                                                           // told of every step of a flow; nil: nobody
 	Force func(flow, step string, outcomes []string) (outcome string, ok bool) // for tests: chooses a step's outcome, and the step does nothing; nil: nobody
 }
@@ -97,6 +100,8 @@ type Call struct {
 	legs     map[string]*Leg       // by Unique-ID
 	mayLeave bool                  // what runs may give the channel away
 	held     []*held               // what the script holds outside the VM
+	flows    *flows                // nil: it has none, and no checkpoint
+	made     map[string]int        // how many flows each script has made
 	listening
 }
 
@@ -123,6 +128,9 @@ func New(conn *esl.Conn, env Env) *Call {
 	c.self = &lua.LUserData{Value: c, Metatable: shared().callMeta}
 	conn.IgnoreOthers(true)
 	c.channel = &c.own
+	if env.Resumed != nil {
+		c.resume(env.Resumed)
+	}
 	return c
 }
 
@@ -137,9 +145,16 @@ func (c *Call) Close() {
 // of the hangup, or of the connection's end, whatever the script does.
 func (c *Call) Run(ctx context.Context) Outcome {
 	c.ctx, c.timeUp = ctx, errStop
-	err := c.protect(c.L.NewFunctionFromProto(c.env.Program.proto))
+	v, err := c.load()
+	if _, ok := toFlow(v); ok && err == nil {
+		err = c.protect(shared().runFlow, v)
+	}
 	out := c.outcome(err)
 	c.endLegs()
+	switch out.Ending {
+	case Returned, Failed, OverLimit: // the engine decides what becomes of the call
+		c.dropPlace()
+	}
 	if out.Ending == Returned || out.Ending == HungUp {
 		if err := c.conn.Flush(); err != nil {
 			out = c.outcome(err)
@@ -161,6 +176,18 @@ func (c *Call) protect(fn *lua.LFunction, args ...lua.LValue) error {
 	return c.L.PCall(len(args), 0, nil)
 }
 
+// load runs the script and returns its first result.
+func (c *Call) load() (lua.LValue, error) {
+	c.budget.resume()
+	c.L.Push(c.L.NewFunctionFromProto(c.env.Program.proto))
+	if err := c.L.PCall(0, 1, nil); err != nil {
+		return lua.LNil, err
+	}
+	v := c.L.Get(-1)
+	c.L.Pop(1)
+	return v, nil
+}
+
 // outcome tells from how the script ended what it means for the call.
 func (c *Call) outcome(err error) Outcome {
 	switch {
@@ -174,6 +201,9 @@ func (c *Call) outcome(err error) Outcome {
 		return c.whyGone(c.ctx.Err())
 	}
 	se := newScriptError(err)
+	if se.Traceback == "" && c.flows != nil {
+		se.Traceback = c.flows.trace
+	}
 	out := Outcome{Ending: Failed, Err: se}
 	if c.budget.err != nil {
 		se.err = c.budget.err
@@ -237,7 +267,7 @@ func (c *Call) rethrow(L *lua.LState) {
 // channel has hung up. An error in one is logged and does not keep the others from running.
 func (c *Call) RunHangupHandlers(ctx context.Context, out Outcome) {
 	hooks := c.onHangup
-	if len(hooks) == 0 || c.inHooks {
+	if len(hooks) == 0 && !c.hangsUpFlow() || c.inHooks {
 		return
 	}
 	c.inHooks, c.channel = true, &c.own
@@ -262,6 +292,10 @@ func (c *Call) RunHangupHandlers(ctx context.Context, out Outcome) {
 			return
 		}
 	}
+	for _, err := range c.runHangupSteps() {
+		se := newScriptError(err)
+		c.log.Error("error in a flow's steps after the hangup", "error", se.Message, "at", se.At(), "traceback", se.Traceback)
+	}
 }
 
 var errHangupTime = errors.New("the hangup handlers have no time left (limits.hangup)")
@@ -272,7 +306,7 @@ func (c *Call) roots() []lua.LValue {
 	for _, v := range c.loaded {
 		list = append(list, v)
 	}
-	list = c.listenerRoots(list)
+	list = c.flowRoots(c.listenerRoots(list))
 	for _, v := range c.fields {
 		list = append(list, v)
 	}
@@ -484,8 +518,14 @@ func where(L *lua.LState) (file string, line int) {
 		if !ok {
 			return "", 0
 		}
-		if _, err := L.GetInfo("Sl", frame, lua.LNil); err == nil && frame.CurrentLine > 0 {
+		fn, err := L.GetInfo("Slf", frame, lua.LNil)
+		if err == nil && frame.CurrentLine > 0 {
 			return frame.Source, frame.CurrentLine
+		}
+		if fn == shared().walkStep { // a verb that a step of a flow uses
+			frames := callOf(L).flows.frames
+			def := frames[len(frames)-1].run.def
+			return def.file, def.line
 		}
 	}
 }

@@ -16,6 +16,7 @@ var Fields = []Field{
 	{"destination", "string", "The number that was dialled."},
 	{"args", "table<string, string>", "The words after the socket application's address that have a name (lang=sv), with the route's own arguments; words without a name are args[1], args[2], …"},
 	{"vars", "table<string, string>", "The channel's variables: call.vars.x reads like call:get(\"x\"), an assignment sets, call.vars() is a table of them all."},
+	{"resumed", "table?", "What the call carried from an engine that is gone: the table given to `call:checkpoint`, or for a flow { flow =, step = }, where it was. nil for a call that begins here."},
 }
 
 // callIndex is call.name in scripts.
@@ -23,6 +24,9 @@ func callIndex(L *lua.LState) int {
 	c, ok := toCall(L.Get(1))
 	if !ok {
 		L.RaiseError("not a call")
+	}
+	if c.conn == nil {
+		L.RaiseError("there is no call while a flow is read: use call inside the function of a run step")
 	}
 	name, ok := L.Get(2).(lua.LString)
 	if !ok {
@@ -61,6 +65,8 @@ func (c *Call) field(L *lua.LState, name string) (lua.LValue, bool) {
 	switch name {
 	case "uuid":
 		return lua.LString(c.conn.UUID()), true
+	case "resumed":
+		v = c.resumedField(L)
 	case "destination":
 		return lua.LString(channel.Destination), true
 	case "caller":

@@ -14,6 +14,7 @@ type channel struct {
 	sequence int        // of assigned and started, in the order they were sent
 	bridging bool       // continue_on_fail and hangup_after_bridge are as bridge wants them
 	speech   bool       // fire_asr_events is set
+	answered bool       // the script has answered it
 	recorded string     // what record_call records to
 	room     string     // the conference that the channel was last sent to
 }

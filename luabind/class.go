@@ -157,6 +157,9 @@ func (v *Verb) callPlain(L *lua.LState) int {
 	if c.ended != nil && !c.inHooks {
 		c.unwind(L, *c.ended)
 	}
+	if c.conn == nil && v.module != nil && v.module.Outside {
+		a.fail("a flow is read without reaching anything outside: use it inside the function of a run step")
+	}
 	if v.Full || v.Async {
 		a.needs(v.Full, v.Async)
 	}
@@ -186,5 +189,5 @@ func Classes() []*Class {
 var callClasses []*Class
 
 func init() { // not an initialiser: the methods look into what all VMs share
-	callClasses = []*Class{eventClass, handlerClass, jobClass, legClass, playingClass, roomClass}
+	callClasses = []*Class{eventClass, flowClass, handlerClass, jobClass, legClass, playingClass, roomClass}
 }

@@ -11,6 +11,7 @@ type Flow struct {
 	OnError  string   // the step after an error; "" where none is named
 	OnHangup string   // the step after the caller's hangup; ""
 	Resume   string   // the step for a call whose step is gone; ""
+	Sounds   string   // where it says that its relative files are, on the switch; ""
 	Results  []string // how it can end: names that outcomes lead to as if they were steps
 
 	Steps []FlowStep // in the order of their lines

@@ -56,7 +56,7 @@ var absent = map[string]string{
 // predefined are the globals that every script has.
 func predefined() []string {
 	env := shared()
-	names := []string{"call", "_G", "_VERSION"}
+	names := []string{"call", FlowModule, "_G", "_VERSION"}
 	for name := range env.functions {
 		if isAlpha(name[0]) {
 			names = append(names, name)
@@ -358,7 +358,7 @@ func (l *linter) ident(e *ast.IdentExpr) {
 		return
 	}
 	env := shared()
-	if e.Value != "call" && e.Value != "_VERSION" && env.functions[e.Value] == nil && env.libraries[e.Value] == nil {
+	if e.Value != "call" && e.Value != FlowModule && e.Value != "_VERSION" && env.functions[e.Value] == nil && env.libraries[e.Value] == nil {
 		l.reads = append(l.reads, GlobalUse{e.Value, e.Line()})
 	}
 }

@@ -33,7 +33,7 @@ func init() { // not an initialiser: the functions look into the table
 }
 
 // IsModule reports whether require finds a module of that name without a script.
-func IsModule(name string) bool { return moduleOf(name) != nil }
+func IsModule(name string) bool { return name == FlowModule || moduleOf(name) != nil }
 
 func moduleOf(name string) *Module {
 	for _, m := range Modules {

@@ -25,6 +25,8 @@ type Program struct {
 
 	proto *lua.FunctionProto
 	flow  *Flow
+
+	returnsFlow bool
 }
 
 // Flow is the flow that the script returns, as it was checked; nil where it returns none.
@@ -73,6 +75,7 @@ func Compile(name string, text []byte) (p *Program, err error) {
 	if err != nil {
 		return nil, parseError(p.File, text, err)
 	}
+	p.returnsFlow = returnsFlow(chunk)
 	r := rewriter{file: p.File}
 	if err := r.chunk(chunk); err != nil {
 		return nil, err

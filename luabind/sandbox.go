@@ -24,6 +24,14 @@ type environment struct {
 	arrayMeta     *lua.LTable // of the lists that json made
 	verbs         map[string]*lua.LFunction
 
+	flow        *lua.LUserData            // the global
+	steps       map[string]*lua.LFunction // flow.menu and its like
+	stepMeta    *lua.LTable
+	dataMeta    *lua.LTable // of a flow's data
+	walkStep    *lua.LFunction
+	runFlow     *lua.LFunction
+	hangupSteps *lua.LFunction
+
 	coCreate, coWrap, coResume lua.LGFunction
 	osDate, osTime             lua.LGFunction
 }
@@ -131,6 +139,7 @@ func newEnvironment() *environment {
 	for _, m := range Modules {
 		env.libraries[m.Name] = m.bind(L)
 	}
+	env.bindFlow(L)
 	return env
 }
 
@@ -199,6 +208,8 @@ func (c *Call) global(L *lua.LState, name string) lua.LValue {
 	switch name {
 	case "call":
 		return c.self
+	case FlowModule:
+		return env.flow
 	case "_G":
 		return L.G.Global
 	case "_VERSION":

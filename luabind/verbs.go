@@ -12,14 +12,19 @@ import (
 var Verbs []Verb
 
 func init() { // not an initialiser: the verbs' functions look into the table
-	Verbs = slices.Concat(controlVerbs, variableVerbs, mediaVerbs, speakVerbs, askVerbs, speechVerbs, recordVerbs, connectVerbs, legVerbs, moveVerbs, roomVerbs, queueVerbs, switchVerbs, eventVerbs)
+	Verbs = slices.Concat(controlVerbs, variableVerbs, checkpointVerbs, mediaVerbs, speakVerbs, askVerbs, speechVerbs, recordVerbs, connectVerbs, legVerbs, moveVerbs, roomVerbs, queueVerbs, switchVerbs, eventVerbs)
+	makeKinds()
 }
 
 var controlVerbs = []Verb{
 	{
 		Name: "answer",
 		Doc:  "Answers the call. It does not wait: it goes out together with the next verb that does.",
-		run:  func(c *Call, L *lua.LState, a args) int { c.post(L, execute("answer", "")); return 0 },
+		run: func(c *Call, L *lua.LState, a args) int {
+			c.answered = true
+			c.post(L, execute("answer", ""))
+			return 0
+		},
 	},
 	{
 		Name: "pre_answer",
@@ -104,6 +109,9 @@ func transfer(c *Call, L *lua.LState, a args) int {
 		if strings.ContainsAny(w, "$\\'") {
 			a.fail("%q holds a $, a quote or a backslash: actions of the dialplan that use the number would expand it", w)
 		}
+	}
+	if c.leg == nil {
+		c.check(L, c.dropPlace())
 	}
 	c.run(L, execute("transfer", literal(strings.Join(words, " ")).escaped()), 0)
 	if c.leg != nil {
