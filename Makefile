@@ -40,6 +40,7 @@ fuzz: ## Fuzz the reader, the commands, events, script names and what modules pa
 	$(GO) test ./esl -run '^$$' -fuzz FuzzEvent -fuzztime 1m
 	$(GO) test ./engine -run '^$$' -fuzz FuzzScriptName -fuzztime 1m
 	$(GO) test ./luabind -run '^$$' -fuzz FuzzJSON -fuzztime 1m
+	$(GO) test ./luabind -run '^$$' -fuzz FuzzHours -fuzztime 1m
 
 .PHONY: bench
 bench: ## Print the ratios and KiB per call of docs/numbers.md

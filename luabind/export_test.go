@@ -1,6 +1,10 @@
 package luabind
 
-import lua "github.com/yuin/gopher-lua"
+import (
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
+)
 
 // What tests from outside the package see of its inside.
 
@@ -15,3 +19,16 @@ func RecodeJSON(text string) ([]byte, error) {
 	}
 	return encodeJSON(L, v)
 }
+
+// OpenAt is time.open.
+func OpenAt(hours string, t time.Time) (open bool, change time.Time, err error) {
+	h, err := newOpeningHours(hours, nil)
+	if err != nil {
+		return false, t, err
+	}
+	open, change, _ = h.at(t, func() {})
+	return open, change, nil
+}
+
+// EasterSunday is when Easter is.
+func EasterSunday(year int) time.Time { return easterSunday(year) }

@@ -52,7 +52,7 @@ func (c *Call) logLine(L *lua.LState, level slog.Level, message string, fields *
 		values := make(map[string]lua.LValue)
 		fields.ForEach(func(k, v lua.LValue) { values[k.String()] = v })
 		for _, n := range slices.Sorted(maps.Keys(values)) {
-			v := values[n].String()
+			v := L.ToStringMeta(values[n]).String()
 			if len(v) > maxLogLine {
 				v = v[:maxLogLine] + "…"
 			}

@@ -29,7 +29,12 @@ type Value struct {
 var Modules []*Module
 
 func init() { // not an initialiser: the functions look into the table
-	Modules = []*Module{httpModule, jsonModule, logModule}
+	Modules = []*Module{
+		httpModule,
+		jsonModule,
+		logModule,
+		timeModule,
+	}
 }
 
 // IsModule reports whether require finds a module of that name without a script.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	_ "time/tzdata" // scripts name zones, and not every machine has the database
 
 	"github.com/spf13/cobra"
 )
