@@ -130,6 +130,7 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 			Resumed:  resumed,
 			StateKey: []byte(config.Flows.Key),
 			Force:    s.force(conn.UUID()),
+			Config:   config.ScriptValues(choice.Script),
 			Services: s.Services,
 		})
 		defer session.Close()

@@ -38,6 +38,10 @@ type Config struct {
 	HTTP    HTTPConfig
 	Admin   AdminConfig
 
+	common   map[string]any            // [config]
+	own      map[string]map[string]any // [config.script.NAME] by script, with what is in common
+	ownLines map[string]int            // where they stand
+
 	values      map[string]any    // what each setting says, by key, as TOML would have it
 	hash        [sha256.Size]byte // of the file's text
 	defaultLine int               // of scripts.default in the file
@@ -242,10 +246,11 @@ func (r *configReader) read(text []byte) {
 		r.problems = append(r.problems, p)
 		return
 	}
-	// viper lowers the case of map keys, those of a route's arguments too: routes are
-	// taken out before it sees them.
-	routes := file["route"]
+	// viper lowers the case of map keys, those of a route's arguments too: routes and what is meant for
+	// scripts are taken out before it sees them.
+	routes, values := file["route"], file["config"]
 	delete(file, "route")
+	delete(file, "config")
 	r.checkKeys(file)
 
 	v := viper.New()
@@ -273,6 +278,7 @@ func (r *configReader) read(text []byte) {
 		r.config.Scripts.Sounds = filepath.Join(filepath.Dir(r.path), dir)
 	}
 	r.routes(routes)
+	r.scriptValues(values)
 	r.config.defaultLine = r.lines["scripts.default"]
 }
 
@@ -325,7 +331,7 @@ func (r *configReader) checkKeys(file map[string]any) {
 }
 
 func nearSection(name string) string {
-	if near := luabind.Nearest(name, append([]string{"route"}, sections...)); near != "" {
+	if near := luabind.Nearest(name, append([]string{"route", "config"}, sections...)); near != "" {
 		if near == "route" {
 			return "[[route]]"
 		}

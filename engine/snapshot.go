@@ -424,6 +424,7 @@ func (b *build) warn() {
 	}
 	b.next.Problems = append(b.next.Problems, findings(b.files)...)
 	c := b.next.Config
+	b.next.Problems = append(b.next.Problems, b.configFindings(c)...)
 	for i, r := range c.Routes[:max(len(c.Routes)-1, 0)] {
 		if r.Context == "" && r.Number.all() && r.Caller.all() {
 			b.next.Problems = append(b.next.Problems, Problem{File: c.File, Line: c.Routes[i+1].Line, Warning: true,

@@ -24,6 +24,9 @@ type Env struct {
 	Log     *slog.Logger // for the script's own lines and our warnings; nil: slog.Default
 	Tap     func(Step)   // told of every verb before it runs; nil: nobody
 
+	// Config is what the module config has: strings, float64s, bools, []any and map[string]any.
+	Config map[string]any
+
 	// Services are what modules reach; nil: nothing.
 	Services *Services
 

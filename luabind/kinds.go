@@ -32,6 +32,8 @@ func (k kind) has(name string) bool {
 		return k.class.other != nil && k.class.more == nil || contains(k.class.names(), name)
 	case k.shape != nil:
 		return hasField(k.shape.Fields, name)
+	case k.module != nil && k.module.index != nil:
+		return true
 	}
 	return contains(tableNames(shared().libraries[k.library]), name)
 }

@@ -71,6 +71,7 @@ type linter struct {
 	findings []Finding
 	sets     map[string]bool // globals that the script sets
 	reads    []GlobalUse
+	config   []GlobalUse     // what it reads of config
 	extended map[string]bool // libraries and modules that the script adds to
 	dynamic  bool            // it uses _G in a way that hides what it sets
 	later    []func()        // checks that have to know what is set anywhere
@@ -85,6 +86,7 @@ func lint(chunk []ast.Stmt, p *Program) {
 	}
 	slices.SortStableFunc(l.findings, func(a, b Finding) int { return cmp.Compare(a.Line, b.Line) })
 	p.Findings = slices.Compact(l.findings)
+	p.Config = l.config
 	p.Sets = slices.Sorted(maps.Keys(l.sets))
 	if l.dynamic {
 		return
@@ -383,6 +385,9 @@ func (l *linter) member(object ast.Expr, name string, line int) {
 	kinds := l.kindOf(object)
 	l.unlessSet(object, func() {
 		for _, k := range kinds {
+			if k.module == configModule && configModule.function(name) == nil {
+				l.config = append(l.config, GlobalUse{name, line})
+			}
 			if k.has(name) || k.library != "" && l.extended[k.library] {
 				return
 			}

@@ -16,6 +16,9 @@ type Module struct {
 
 	// Outside says that it reaches outside the process: the flow of a script is read without it.
 	Outside bool
+
+	// index returns what it has besides, of a call, or raises; nil: nothing.
+	index func(c *Call, L *lua.LState, name string) lua.LValue
 }
 
 // A Value is a constant of a module.
@@ -30,6 +33,7 @@ var Modules []*Module
 
 func init() { // not an initialiser: the functions look into the table
 	Modules = []*Module{
+		configModule,
 		httpModule,
 		jsonModule,
 		logModule,
@@ -39,6 +43,12 @@ func init() { // not an initialiser: the functions look into the table
 
 // IsModule reports whether require finds a module of that name without a script.
 func IsModule(name string) bool { return name == FlowModule || moduleOf(name) != nil }
+
+// HasFunction reports whether there is a module with a function of that name.
+func HasFunction(module, name string) bool {
+	m := moduleOf(module)
+	return m != nil && m.function(name) != nil
+}
 
 func moduleOf(name string) *Module {
 	for _, m := range Modules {
@@ -63,7 +73,20 @@ func (m *Module) bind(L *lua.LState) *lua.LTable {
 	for _, k := range m.Classes {
 		k.bind(L)
 	}
+	if m.index != nil {
+		t.Metatable = protected(L, map[string]lua.LValue{"__index": L.NewFunction(m.at), "__newindex": L.NewFunction(m.assign)})
+	}
 	return t
+}
+
+func (m *Module) at(L *lua.LState) int {
+	L.Push(m.index(callOf(L), L, L.ToStringMeta(L.Get(2)).String()))
+	return 1
+}
+
+func (m *Module) assign(L *lua.LState) int {
+	L.RaiseError("%s.%s cannot be assigned", m.Name, L.ToStringMeta(L.Get(2)).String())
+	return 0
 }
 
 // callFunction is the Go function behind a function of a module.

@@ -22,6 +22,7 @@ type Program struct {
 	Findings []Finding   // what is wrong with it for all that can be seen
 	Sets     []string    // the globals that it sets
 	Reads    []GlobalUse // the globals that it reads and does not set, but for those that every script has
+	Config   []GlobalUse // what it reads of config
 
 	proto *lua.FunctionProto
 	flow  *Flow

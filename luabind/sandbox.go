@@ -203,6 +203,7 @@ func (c *Call) global(L *lua.LState, name string) lua.LValue {
 	if lib := env.libraries[name]; lib != nil {
 		t := L.CreateTable(0, lib.Len())
 		lib.ForEach(t.RawSet)
+		t.Metatable = lib.Metatable
 		return t
 	}
 	switch name {

@@ -100,6 +100,9 @@ func (t *typeWriter) module(m *Module) {
 	for _, v := range m.Values {
 		t.line("---@field " + v.Name + " " + v.Type + " " + oneLine(v.Doc))
 	}
+	if m.index != nil {
+		t.line("---@field [string] any")
+	}
 	t.line(m.Name + " = {}")
 	t.line("")
 	for i := range m.Functions {

@@ -267,7 +267,7 @@ func TestNamesInDocuments(t *testing.T) {
 	for _, file := range slices.Sorted(maps.Keys(docs)) {
 		text := docs[file]
 		for _, m := range regexp.MustCompile("`([a-z]+)\\.([a-z_]+)[`= ]").FindAllStringSubmatch(text, -1) {
-			if config[m[1]] != nil && !settings[m[1]+"."+m[2]] && !isFunction(m[1], m[2]) {
+			if config[m[1]] != nil && !settings[m[1]+"."+m[2]] && !luabind.HasFunction(m[1], m[2]) {
 				t.Errorf("%s: there is no setting %s.%s", file, m[1], m[2])
 			}
 		}
@@ -338,13 +338,6 @@ func TestLogInDocuments(t *testing.T) {
 			t.Errorf("it does not explain the ending %q", e)
 		}
 	}
-}
-
-// isFunction reports whether a module has a function of that name: log.info is no setting.
-func isFunction(module, name string) bool {
-	return slices.ContainsFunc(luabind.Modules, func(m *luabind.Module) bool {
-		return m.Name == module && slices.ContainsFunc(m.Functions, func(v luabind.Verb) bool { return v.Name == name })
-	})
 }
 
 func hasFlag(cmd *cobra.Command, name string) bool {
