@@ -49,6 +49,7 @@ func WriteTypes(w io.Writer) error {
 	for _, m := range Modules {
 		t.module(m)
 	}
+	t.flow()
 	_, err := w.Write(t.Bytes())
 	return err
 }

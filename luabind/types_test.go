@@ -80,7 +80,7 @@ func readDefinitions(text string) (*definitions, error) {
 				return nil, wrong("a field of no class")
 			}
 			typ, _ := splitType(rest)
-			if name == "[string]" {
+			if strings.HasPrefix(name, "[") {
 				d.types = append(d.types, typ)
 				continue
 			}
@@ -320,6 +320,33 @@ func TestTypes(t *testing.T) {
 			if d.classes[m.Name][v.Name] != v.Type {
 				t.Errorf("%s.%s is not defined", m.Name, v.Name)
 			}
+		}
+	}
+	for _, k := range luabind.StepKinds {
+		functions = append(functions, "flow."+k.Name)
+		if f, ok := d.functions["flow."+k.Name]; !ok || !f.doc {
+			t.Errorf("flow.%s is not defined", k.Name)
+		}
+		fields := d.classes["flow."+k.Name+".step"]
+		for _, o := range k.Options {
+			if fields[o.Name] == "" {
+				t.Errorf("flow.%s: the option %s is not defined", k.Name, o.Name)
+			}
+		}
+		for _, o := range k.Outcomes {
+			if fields[o.Name] != "string" {
+				t.Errorf("flow.%s: the outcome %s is not defined", k.Name, o.Name)
+			}
+		}
+	}
+	for _, p := range luabind.FlowWords {
+		if d.classes["FlowTable"][p.Name] == "" {
+			t.Errorf("the flow's word %s is not defined", p.Name)
+		}
+	}
+	for _, p := range luabind.FlowDefaults {
+		if d.classes["FlowDefaults"][p.Name] == "" {
+			t.Errorf("the flow's default %s is not defined", p.Name)
 		}
 	}
 	for name := range d.functions {
