@@ -11,12 +11,16 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"callisto/esl"
 	"callisto/luabind"
+	"callisto/simulator"
 )
 
 // admin serves the admin address of a house on a free port, until the server is closed.
@@ -447,5 +451,63 @@ func TestCountsAreLogged(t *testing.T) {
 	lines := log.all("step counted")
 	if len(lines) != 1 || lines[0]["step"] != "menu" || lines[0]["entered"] != "3" || lines[0]["outcomes"] != "(hangup)=1 1=2" || lines[0]["took"] != "3s" {
 		t.Errorf("%v", lines)
+	}
+}
+
+// Two callers go through a flow, one gives up; a reload between them keeps the counts.
+func TestFlowIsCounted(t *testing.T) {
+	t.Parallel()
+	const script = `return flow {
+		start = "greet",
+		greet = flow.playback { "hello.wav", next = "music" },
+		music = flow.playback { "long.wav", next = "bye" },
+		bye   = flow.hangup { "USER_BUSY" },
+	}`
+	h := newHouse(t, "", map[string]string{"main.lua": script}, nil)
+	url := "http://" + h.admin()
+	inMusic := func() *simulator.Channel {
+		c := h.call("main", "async full")
+		h.log.until(t, func() bool {
+			return slices.ContainsFunc(h.log.entriesOf(c.UUID), func(e entry) bool { return e.message == "switch played" && e.attrs["data"] == "long.wav" })
+		})
+		return c
+	}
+	first := inMusic()
+	var calls struct{ Calls []shownCall }
+	_, body := get(t, url+"/calls")
+	if decode(t, body, &calls); len(calls.Calls) != 1 || calls.Calls[0].Flow != "main" || calls.Calls[0].Step != "music" {
+		t.Errorf("/calls: %s", body)
+	}
+	first.Hangup("ORIGINATOR_CANCEL")
+	if e := h.log.awaitOf(t, "call ended", first.UUID); e["flow"] != "main" || e["step"] != "music" {
+		t.Errorf("%v", e)
+	}
+	write(t, h.dir, "scripts/main.lua", strings.Replace(script, "hello.wav", "welcome.wav", 1))
+	if s := h.library.Reload(context.Background()); s.Number != 2 {
+		t.Fatalf("generation %d: %v", s.Number, s.Problems)
+	}
+	second := inMusic()
+	h.letGo(second)
+	h.ends(second, "hung up by script", "USER_BUSY")
+	_, body = get(t, url+"/counts")
+	counts, err := ReadCounts(strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := counts.Flows["main"]
+	for name, step := range steps {
+		step.Seconds = 0
+		steps[name] = step
+	}
+	want := map[string]StepCounts{
+		"greet": {Entered: 2, Outcomes: map[string]uint64{"next": 2}},
+		"music": {Entered: 2, Outcomes: map[string]uint64{"next": 1, luabind.Abandoned: 1}},
+		"bye":   {Entered: 1, Outcomes: map[string]uint64{luabind.Ended: 1}},
+	}
+	if diff := cmp.Diff(want, steps); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if v := h.server.samples(t)[`callisto_flow_steps_left_total{flow="main",outcome="(hangup)",step="music"}`]; v != 1 {
+		t.Errorf("%v gave up", v)
 	}
 }
