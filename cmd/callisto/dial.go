@@ -93,6 +93,8 @@ It exits with 1 when there is no such script, or it raised an error.`,
 	f.StringVar(&o.Mode, "mode", "async full", "the socket action's `words`: async, full, both, or none")
 	f.StringArrayVar(&o.Legs, "leg", nil, "how a leg behaves that the script calls: `TARGET=answered|busy|no_answer|CAUSE`")
 	f.BoolVar(&o.Wire, "wire", false, "show the commands and events on the event socket")
+	f.StringVar(&o.Record, "record", "", "write the calls to a `file`, NAME_test.lua, as a test that callisto test runs")
+	f.BoolVar(&o.Force, "force", false, "let --record overwrite a file")
 	f.BoolVar(&o.Fast, "fast", false, "do not wait: the call's time passes at once")
 	f.BoolVar(&plain, "plain", false, "print lines, in a terminal too")
 	f.BoolVar(&o.JSON, "json", false, "print a JSON object for each line")

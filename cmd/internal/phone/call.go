@@ -31,6 +31,7 @@ func (e *ScriptError) Unwrap() error { return e.Err }
 // A Call is one simulated call, on a switch and an engine of its own. Its methods may be called from any
 // goroutine, also when it is over.
 type Call struct {
+	plan    *plan
 	tell    func(Event)
 	level   slog.Level
 	uuid    string // of the caller's channel
@@ -78,7 +79,7 @@ func Start(ctx context.Context, library *engine.Library, o Options, tell func(Ev
 	}
 	root := snapshot.Config.Scripts.Root
 	c := &Call{
-		tell: tell, level: snapshot.Config.Log.Level, uuid: newUUID(), now: time.Now,
+		plan: p, tell: tell, level: snapshot.Config.Log.Level, uuid: newUUID(), now: time.Now,
 		files: sources(root, program, programs), flows: map[string]*luabind.Flow{},
 		prompts: &prompts{dirs: []string{root, filepath.Join(root, "sounds"), filepath.Join(filepath.Dir(root), "sounds")}},
 		names:   map[string]string{}, told: make(chan struct{}), done: make(chan struct{}), stop: func() {},
@@ -89,10 +90,13 @@ func Start(ctx context.Context, library *engine.Library, o Options, tell func(Ev
 			c.flows[name] = flow
 		}
 	}
-	c.sw = &simulator.Switch{Observer: c.observe, Endpoints: p.endpoints, Tick: 20 * time.Millisecond}
+	c.sw = &simulator.Switch{Observer: c.observe, Endpoints: p.endpoints, Sounds: c.prompts.sound, Tick: 20 * time.Millisecond}
 	log := slog.New(&logger{call: c})
 	if c.outside, err = services.Open(snapshot.Config, log); err != nil {
 		return nil, err
+	}
+	if c.outside.HTTP != nil {
+		c.outside.HTTP = asking{c.outside.HTTP, c}
 	}
 	c.server = &engine.Server{Library: library, Services: &c.outside.Services, Logger: log, Tap: c.stepped, Flow: c.marked}
 	if p.Fast {
@@ -100,6 +104,7 @@ func Start(ctx context.Context, library *engine.Library, o Options, tell func(Ev
 		c.sw.Clock, c.server.Clock, c.now = c.clock, c.clock, c.clock.Now
 	}
 	c.began = c.now()
+	c.tell(Event{0, Dialling{c.began}})
 	if err := c.place(ctx, p); err != nil {
 		close(c.done)
 		c.Close()
@@ -222,6 +227,7 @@ func (c *Call) Close() {
 // Press lets the caller press keys.
 func (c *Call) Press(keys string) {
 	if keys != "" {
+		c.act(Presses, "", keys)
 		c.channel.Press(keys)
 	}
 }
@@ -229,20 +235,22 @@ func (c *Call) Press(keys string) {
 // Say lets the caller say something, for the next recognition of speech to hear.
 func (c *Call) Say(text string) {
 	if text != "" {
-		c.emit(c.now(), Happened{Occurrence: simulator.Occurrence{Kind: says, Channel: c.uuid, Data: text}})
+		c.act(Says, "", text)
 		c.channel.Say(text)
 	}
 }
 
-// says is what the caller says: a kind of occurrence that the switch, which does not know who speaks, does not have.
-const says simulator.Kind = "says"
-
 // Hangup lets the caller hang up.
-func (c *Call) Hangup() { c.channel.Hangup("ORIGINATOR_CANCEL") }
+func (c *Call) Hangup() {
+	const cause = "ORIGINATOR_CANCEL"
+	c.act(HangsUp, "", cause)
+	c.channel.Hangup(cause)
+}
 
 // Answer lets a leg answer that rings.
 func (c *Call) Answer(leg string) {
 	if l := c.sw.Channel(leg); l != nil {
+		c.act(Answers, leg, "")
 		l.Answer()
 	}
 }
@@ -250,7 +258,17 @@ func (c *Call) Answer(leg string) {
 // HangupLeg lets a leg hang up, or refuse the call while it rings.
 func (c *Call) HangupLeg(leg, cause string) {
 	if l := c.sw.Channel(leg); l != nil {
+		c.act(HangsUp, leg, cause)
 		l.Hangup(cause)
+	}
+}
+
+// act tells what somebody does, while there is a call.
+func (c *Call) act(act Act, leg, text string) {
+	select {
+	case <-c.channel.Done():
+	default:
+		c.emit(c.now(), Acted{act, leg, text})
 	}
 }
 
@@ -286,8 +304,12 @@ func (c *Call) observe(o simulator.Occurrence) {
 	} else if o.Kind == simulator.Bridged {
 		h.Name = c.leg(simulator.Occurrence{Channel: o.Data})
 	}
-	if o.Kind == simulator.Played {
-		h.Text = c.prompts.text(strings.TrimSpace(o.Data))
+	switch o.Kind {
+	case simulator.Played:
+		h.Text = c.prompts.text(o.Data)
+		h.Length, _ = c.prompts.sound(o.Data)
+	case simulator.Dialled, simulator.Rings:
+		h.Behaves = c.plan.behaviour(o.Data)
 	}
 	c.emit(o.Time, h)
 	if o.Channel != c.uuid {
@@ -360,6 +382,25 @@ func (c *Call) marked(_ string, mark luabind.Mark) {
 		}
 	}
 	c.emit(c.now(), m)
+}
+
+// An asking web client tells of its requests.
+type asking struct {
+	luabind.HTTP
+	call *Call
+}
+
+func (a asking) Send(ctx context.Context, r luabind.HTTPRequest) (*luabind.HTTPResponse, error) {
+	response, err := a.HTTP.Send(ctx, r)
+	asked := Asked{Method: r.Method, URL: r.URL.String()}
+	if err != nil {
+		asked.Error = err.Error()
+	} else {
+		asked.Status, asked.Type, asked.Body = response.Status, response.Header.Get("Content-Type"), response.Body
+	}
+	a.call.catchUp()
+	a.call.emit(a.call.now(), asked)
+	return response, err
 }
 
 // why says how a call ended.

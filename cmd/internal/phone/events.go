@@ -16,8 +16,8 @@ type Event struct {
 }
 
 type (
-	// Dialling is the first event of a call on a [handset]: what was before is another call's.
-	Dialling struct{}
+	// Dialling is the first event of a call: what was before is another's.
+	Dialling struct{ Time time.Time }
 
 	// Started says which script the engine runs for the call.
 	Started struct {
@@ -30,8 +30,25 @@ type (
 	// Happened is what the switch tells of the caller's channel, or of another leg.
 	Happened struct {
 		simulator.Occurrence
-		Leg  string // how the other leg is called; "" for the caller
-		Text string // the words of the prompt that is played, where they are known
+		Leg     string               // how the other leg is called; "" for the caller
+		Text    string               // the words of the prompt that is played, where they are known
+		Length  time.Duration        // how long it is
+		Behaves *simulator.Behaviour // of what is dialled, or rings: how it was told to behave
+	}
+
+	// Acted is what the caller does, or somebody with a leg does, before the switch knows.
+	Acted struct {
+		Act  Act
+		Leg  string // the UUID of the leg; "" for the caller
+		Text string // the keys, the words, or the hangup cause
+	}
+
+	// Asked is a request to a web server, and what came of it.
+	Asked struct {
+		Method, URL string
+		Status      int // 0: nothing
+		Type, Body  string
+		Error       string
 	}
 
 	// Logged is a line that the call logs.
@@ -82,6 +99,16 @@ type (
 		Cause  string
 		Failed bool // the script, or a hangup handler, raised an error
 	}
+)
+
+// An Act is something that somebody does.
+type Act string
+
+const (
+	Presses Act = "presses"
+	Says    Act = "says"
+	HangsUp Act = "hangs up"
+	Answers Act = "answers"
 )
 
 // A Field is a field of a line that is logged.

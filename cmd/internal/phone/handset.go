@@ -26,6 +26,9 @@ type handset struct {
 	closed   bool
 }
 
+// redialTime is how long the script of a call may take to end before the next is made.
+const redialTime = 2 * time.Second
+
 var errHungUp = errors.New("the phone is put away")
 
 // Redial ends the call that is on and makes another.
@@ -36,9 +39,9 @@ func (h *handset) Redial() error {
 		return errHungUp
 	}
 	if old := h.current(); old != nil {
+		h.hangup(redialTime)
 		old.Close()
 	}
-	h.tell(Event{0, Dialling{}})
 	call, err := Start(h.ctx, h.library, h.options, h.tell)
 	h.mu.Lock()
 	h.call = call
@@ -77,7 +80,12 @@ func (h *handset) Refuse(leg, why string) { h.on(func(c *Call) { c.HangupLeg(leg
 // hangup lets the caller hang up, and the script come to its end within some time.
 func (h *handset) hangup(patience time.Duration) {
 	h.on(func(c *Call) {
-		c.Hangup()
+		select {
+		case <-c.Done():
+			return
+		default:
+			c.Hangup()
+		}
 		late := time.NewTimer(patience)
 		defer late.Stop()
 		select {

@@ -39,6 +39,12 @@ func (p *Lines) Tell(e Event) {
 	case Happened:
 		l.What, l.Text = happened(what)
 		l.Text = plain(l.Text)
+	case Acted:
+		if what.Act == Says {
+			l = line{What: string(Says), Text: plain(what.Text)}
+		}
+	case Asked:
+		l = line{What: "http", Text: plain(asked(what))}
 	case Logged:
 		l = p.logged(what)
 	case Marked:
@@ -106,8 +112,6 @@ func happened(h Happened) (what, text string) {
 		return "talks", "with " + h.Name
 	case simulator.Digit:
 		return "presses", h.Data
-	case says:
-		return "says", h.Data
 	case simulator.Sent:
 		return "sends", h.Data
 	case simulator.Recorded:
@@ -157,6 +161,14 @@ func logText(e Logged, whole bool) string {
 		}
 	}
 	return plain(text)
+}
+
+func asked(a Asked) string {
+	text := a.Method + " " + a.URL + " → "
+	if a.Error != "" {
+		return text + a.Error
+	}
+	return text + strconv.Itoa(a.Status)
 }
 
 func marked(m Marked) string {

@@ -162,6 +162,12 @@ func (m *Model) tell(e Event) {
 		m.began, m.generation, m.caller, m.number = true, what.Generation, what.Caller, what.Destination
 	case Happened:
 		m.happened(e.At, what)
+	case Acted:
+		if what.Act == Says {
+			m.heard.add(entry{at: e.At, what: string(Says), text: plain(what.Text), style: byCaller})
+		}
+	case Asked:
+		m.logged.add(entry{at: e.At, what: "http", text: plain(asked(what))})
 	case Logged:
 		style := ordinary
 		if what.Level >= slog.LevelError {
@@ -244,7 +250,7 @@ func (m *Model) happened(at time.Duration, h Happened) {
 			e.quote = plain(h.Text)
 		}
 		switch h.Kind {
-		case simulator.Digit, says:
+		case simulator.Digit:
 			e.style = byCaller
 		case simulator.HungUp:
 			e.style = remark

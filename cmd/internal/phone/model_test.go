@@ -231,7 +231,7 @@ func TestNothingEscapes(t *testing.T) {
 	evil := "a\x1b[2Jb\x07\u009b31m\r\nc"
 	b := newBench(120, 40)
 	b.send(batch{{0, Dialling{}}, {0, Started{evil, 1, evil, evil}}}, batch{
-		on(0, simulator.Played, "", evil), on(0, simulator.Executed, "set", evil+"="+evil), on(0, says, "", evil), onLeg(0, evil, simulator.Rings, "", evil),
+		on(0, simulator.Played, "", evil), on(0, simulator.Executed, "set", evil+"="+evil), Event{0, Acted{Says, "", evil}}, Event{0, Asked{Method: evil, URL: evil, Error: evil}}, onLeg(0, evil, simulator.Rings, "", evil),
 		{0, Logged{Message: evil, Fields: []Field{{evil, evil}}, Traceback: evil}}, {0, Wired{true, evil}}, {0, Noted{evil}},
 		{0, Stepped{luabind.Step{Verb: evil, File: evil, Line: 1}, []string{evil}}},
 		{0, Marked{Mark: luabind.Mark{Flow: evil, Step: evil}, Kind: evil}}, {0, Reloaded{2, []string{evil}, []engine.Problem{{File: evil, Message: evil}}}},

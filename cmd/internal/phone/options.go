@@ -30,6 +30,9 @@ type Options struct {
 	Fast bool // the call takes no time
 	Wire bool // tell what is on the event socket
 	JSON bool // print objects
+
+	Record string // the file to write the calls to, as a test
+	Force  bool   // even if it is there already
 }
 
 // A plan is what Options come to.
@@ -73,6 +76,17 @@ func (o Options) plan() (*plan, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// behaviour is how a leg was told to behave; nil where nothing was said and the switch has its own ways.
+func (p *plan) behaviour(dialled string) *simulator.Behaviour {
+	for i, e := range p.endpoints {
+		prefix, open := strings.CutSuffix(e.Pattern, "*")
+		if dialled == e.Pattern || open && strings.HasPrefix(dialled, prefix) {
+			return &p.endpoints[i].Behaviour
+		}
+	}
+	return nil
 }
 
 // socketWords is what follows the address in the data of the dialplan's socket action.

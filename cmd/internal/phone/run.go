@@ -58,12 +58,18 @@ func Print(ctx context.Context, library *engine.Library, o Options, t Terminal) 
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	lines := &Lines{Out: t.Out, JSON: o.JSON}
-	call, err := Start(context.WithoutCancel(ctx), library, o, lines.Tell)
+	lines, recorder := &Lines{Out: t.Out, JSON: o.JSON}, NewRecorder(o)
+	if err := recorder.ready(); err != nil {
+		return false, err
+	}
+	call, err := Start(context.WithoutCancel(ctx), library, o, func(e Event) { lines.Tell(e); recorder.Tell(e) })
 	if err != nil {
 		return false, err
 	}
-	defer call.Close()
+	defer func() {
+		call.Close()
+		err = errors.Join(err, recorder.save(t.Err))
+	}()
 	if !o.Fast {
 		go keyboard(t.In, call, t.Err) // ends with its input: a read cannot be taken back
 	}
@@ -127,8 +133,13 @@ func screen(ctx context.Context, library *engine.Library, o Options, t Terminal,
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	recorder := NewRecorder(o)
+	if err := recorder.ready(); err != nil {
+		return false, err
+	}
 	feed := newFeed()
-	h := &handset{ctx: context.WithoutCancel(ctx), library: library, options: o, tell: feed.put}
+	h := &handset{ctx: context.WithoutCancel(ctx), library: library, options: o}
+	h.tell = func(e Event) { recorder.Tell(e); feed.put(e) }
 	h.options.Wire = true // the screen shows it at a key
 	m := newModel(h, o)
 	m.problems = library.Snapshot().Problems
@@ -169,5 +180,5 @@ func screen(ctx context.Context, library *engine.Library, o Options, t Terminal,
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
 		err = nil // a signal, which is a way to leave
 	}
-	return m.failed, err
+	return m.failed, errors.Join(err, recorder.save(t.Err))
 }
