@@ -2,10 +2,15 @@ package phone
 
 import (
 	"bytes"
+	"encoding/binary"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"callisto/simulator"
 )
 
 // A hand is a caller that notes what it is told.
@@ -61,5 +66,62 @@ func TestSocketWords(t *testing.T) {
 func TestPlain(t *testing.T) {
 	if got := plain("a\x1b[2Jb\nc\td\x7f"); strings.ContainsFunc(got, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestParseSayAndVars(t *testing.T) {
+	got, err := parseActs("say", []string{"yes please", "no@4s", "ada@example.com"})
+	if want := []act{{time.Second, "", "yes please"}, {4 * time.Second, "", "no"}, {5 * time.Second, "", "ada@example.com"}}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, bad := range []string{"", " ", "@2s", "x@-2s"} {
+		if _, err := parseActs("say", []string{bad}); err == nil {
+			t.Errorf("--say %q is accepted", bad)
+		}
+	}
+	vars, err := parseVars([]string{"a=b", "c=d=e f", "e="})
+	if want := []simulator.Variable{{Name: "a", Value: "b"}, {Name: "c", Value: "d=e f"}, {Name: "e"}}; err != nil || !slices.Equal(vars, want) {
+		t.Errorf("%v, %v", vars, err)
+	}
+	for _, bad := range []string{"", "a", "=b", "a b=c", "a=b\nc", "${x}=y"} {
+		if _, err := parseVars([]string{bad}); err == nil {
+			t.Errorf("--var %q is accepted", bad)
+		}
+	}
+}
+
+// A file plays as long as its header says, else as long as its words take.
+func TestSounds(t *testing.T) {
+	dir := t.TempDir()
+	wav := func(rate, size uint32, extra string) string {
+		le := binary.LittleEndian
+		head := []byte("RIFF\x00\x00\x00\x00WAVE" + extra + "fmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00")
+		head = le.AppendUint32(head, rate)
+		head = append(head, "\x02\x00\x10\x00data"...)
+		return string(le.AppendUint32(head, size))
+	}
+	for name, text := range map[string]string{
+		"a.wav": wav(16000, 40000, ""), "b.wav": wav(16000, 16000*3, "LIST\x03\x00\x00\x00abc\x00"), "zero.wav": wav(0, 1, ""),
+		"cut.wav": wav(8000, 1, "")[:30], "none.wav": "hello", "words.txt": strings.Repeat("é", 100), "endless.wav": "RIFF\x00\x00\x00\x00WAVE" + strings.Repeat("LIST\x00\x00\x00\x00", 100),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := &prompts{dirs: []string{dir}}
+	for name, want := range map[string]time.Duration{
+		"a.wav": 2500 * time.Millisecond, "b.wav": 3 * time.Second, "zero.wav": time.Second, "cut.wav": time.Second, "none.wav": time.Second,
+		"words.wav": 6500 * time.Millisecond, "nosuch.wav": time.Second, "endless.wav": time.Second, ".": time.Second,
+	} {
+		for range 2 { // the second time it is remembered
+			if got, ok := p.sound(name); got != want || !ok {
+				t.Errorf("%s plays %v, %v, want %v", name, got, ok, want)
+			}
+		}
+	}
+	for _, name := range []string{"", "/nosuch/x.wav", "${x}.wav"} {
+		if _, ok := p.sound(name); ok {
+			t.Errorf("%q is there", name)
+		}
 	}
 }

@@ -101,6 +101,9 @@ func happened(h Happened) (what, text string) {
 			return "switch", strings.TrimSpace(h.Name + " " + h.Data)
 		}
 	case simulator.Ran:
+		if carriesFlow(h) {
+			return "", "" // the step is told
+		}
 		return "switch", "api " + strings.TrimSpace(h.Name+" "+h.Data)
 	case simulator.Evaluated:
 		return "expands", "${" + h.Name + "(" + h.Data + ")}"
@@ -120,6 +123,11 @@ func happened(h Happened) (what, text string) {
 		return "ends", h.Name
 	}
 	return "", ""
+}
+
+// carriesFlow reports whether an API function only puts a flow's place into the channel, which happens at every step.
+func carriesFlow(h Happened) bool {
+	return strings.HasPrefix(h.Name, "uuid_setvar") && strings.HasPrefix(h.Data, h.Channel+" "+luabind.StateVariable)
 }
 
 // logged is a line of the log in words; --json has the fields apart.

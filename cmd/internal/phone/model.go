@@ -240,9 +240,7 @@ func (m *Model) happened(at time.Duration, h Happened) {
 	case what == "":
 		return
 	case what == "switch" || what == "expands":
-		if h.Kind == simulator.Executed {
-			m.set(at, h)
-		}
+		m.set(at, h)
 		e.what, e.text, e.style = what, plain(text), remark
 	default:
 		e.what, e.text = what, plain(text)
@@ -263,6 +261,11 @@ func (m *Model) happened(at time.Duration, h Happened) {
 // fail.
 func (m *Model) set(at time.Duration, h Happened) {
 	switch h.Name {
+	case "uuid_setvar":
+		if _, rest, ok := strings.Cut(h.Data, " "); ok {
+			name, value, _ := strings.Cut(rest, " ")
+			m.assign(variable{name: name, value: plain(value), unset: value == "", at: at})
+		}
 	case "set", "export", "bridge_export":
 		name, value, _ := strings.Cut(strings.TrimPrefix(h.Data, "nolocal:"), "=")
 		m.assign(variable{name: name, value: plain(value), at: at})
