@@ -37,6 +37,7 @@ type Config struct {
 	Log     LogConfig
 	HTTP    HTTPConfig
 	Admin   AdminConfig
+	KV      KVConfig
 
 	common   map[string]any            // [config]
 	own      map[string]map[string]any // [config.script.NAME] by script, with what is in common
@@ -116,6 +117,19 @@ type HTTPConfig struct {
 // AdminConfig is [admin].
 type AdminConfig struct {
 	Listen string // host:port; "": off
+}
+
+// KVConfig is [kv]: where scripts keep values.
+type KVConfig struct {
+	Store string // the path of a file, the URL of a Redis, or "": nowhere
+}
+
+// Beside is a path as the configuration means it: a relative one starts at its file's directory.
+func (c *Config) Beside(path string) string {
+	if c.File == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(c.File), path)
 }
 
 // A ConfigError says everything that is wrong with a configuration, in the
@@ -271,11 +285,9 @@ func (r *configReader) read(text []byte) {
 		}
 		r.set(s, v.Get(s.key))
 	}
-	if root := r.config.Scripts.Root; r.path != "" && !filepath.IsAbs(root) {
-		r.config.Scripts.Root = filepath.Join(filepath.Dir(r.path), root)
-	}
-	if dir := r.config.Scripts.Sounds; dir != "" && r.path != "" && !filepath.IsAbs(dir) {
-		r.config.Scripts.Sounds = filepath.Join(filepath.Dir(r.path), dir)
+	r.config.Scripts.Root = r.config.Beside(r.config.Scripts.Root)
+	if dir := r.config.Scripts.Sounds; dir != "" {
+		r.config.Scripts.Sounds = r.config.Beside(dir)
 	}
 	r.routes(routes)
 	r.scriptValues(values)

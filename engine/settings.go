@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,6 +53,8 @@ var settings = []*setting{
 	textSetting("calls.error_prompt", "", func(c *Config) *string { return &c.Calls.ErrorPrompt }, oneLine),
 
 	textSetting("flows.key", "", func(c *Config) *string { return &c.Flows.Key }, oneLine),
+
+	storeSetting("kv.store", "callisto.db", func(c *Config) *string { return &c.KV.Store }).needsRestart(),
 
 	logLevel(),
 	choiceSetting("log.format", func(c *Config) *string { return &c.Log.Format }, "text", "json").needsRestart(),
@@ -177,6 +181,21 @@ func textSetting(key, def string, field func(*Config) *string, check func(string
 		return nil
 	}}
 }
+
+// storeSetting says where a module keeps things: in a file, or the Redis that a URL names.
+func storeSetting(key, def string, field func(*Config) *string) *setting {
+	return textSetting(key, def, field, func(v string) (string, error) {
+		if strings.ContainsAny(v, "\r\n\x00") {
+			return "", errors.New("has a line break: write the path of a file, the URL of a Redis, or \"\" for none")
+		}
+		if u, err := url.Parse(v); strings.Contains(v, "://") && (err != nil || !slices.Contains(redisSchemes, u.Scheme)) {
+			return "", errors.New("is no URL of a Redis: write such as \"redis://user:password@host:6379/0\"") // the value may hold a password
+		}
+		return v, nil
+	})
+}
+
+var redisSchemes = []string{"redis", "rediss", "unix"}
 
 func choiceSetting(key string, field func(*Config) *string, values ...string) *setting {
 	return textSetting(key, values[0], field, func(v string) (string, error) {

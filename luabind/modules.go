@@ -33,11 +33,14 @@ var Modules []*Module
 
 func init() { // not an initialiser: the functions look into the table
 	Modules = []*Module{
+	Modules = []*Module{
 		configModule,
 		httpModule,
 		jsonModule,
+		kvModule,
 		logModule,
 		timeModule,
+	}
 	}
 }
 

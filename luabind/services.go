@@ -2,6 +2,7 @@ package luabind
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -44,18 +45,21 @@ type HTTPResponse struct {
 	Body   string // decompressed
 }
 
-// A Store keeps small values by key, for all calls, beyond a restart. What a method has acknowledged
-// is not lost when the process is killed. A ttl of 0 is for ever.
+// A Store keeps small values by key, for all calls, beyond a restart. Keys and values are any bytes. What a method has
+// acknowledged is not lost when the process is killed; what it has not, because its context ended first, may still
+// come to be. A ttl of 0 is for ever.
 type Store interface {
 	Get(ctx context.Context, key string) (value string, found bool, err error)
 	Set(ctx context.Context, key, value string, ttl time.Duration) error
-	// Add sets what is not there yet.
-	Add(ctx context.Context, key, value string, ttl time.Duration) (added bool, err error)
-	// Swap sets a key to new if its value is old.
-	Swap(ctx context.Context, key, old, new string, ttl time.Duration) (swapped bool, err error)
-	// Incr adds to a number, 0 where there is none. A ttl is given to a key that Incr makes, and to no other.
+	// Swap gives a key the value new if it has the value old; nil is that it is not there.
+	Swap(ctx context.Context, key string, old, new *string, ttl time.Duration) (swapped bool, err error)
+	// Incr adds to a whole number, 0 where there is none, and returns the sum. The ttl is for a key that Incr makes:
+	// another keeps its own. It is ErrNotNumber where there is something else, or the sum would be beyond 2^53 - 1.
 	Incr(ctx context.Context, key string, by int64, ttl time.Duration) (int64, error)
 	Delete(ctx context.Context, key string) (existed bool, err error)
-	// List returns at most limit keys that begin with prefix, sorted.
+	// List returns the first limit keys that begin with prefix, in the order of their bytes.
 	List(ctx context.Context, prefix string, limit int) ([]string, error)
 }
+
+// ErrNotNumber is why a Store does not count.
+var ErrNotNumber = errors.New("its value is no whole number, or would be too large")
