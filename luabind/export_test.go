@@ -32,3 +32,18 @@ func OpenAt(hours string, t time.Time) (open bool, change time.Time, err error) 
 
 // EasterSunday is when Easter is.
 func EasterSunday(year int) time.Time { return easterSunday(year) }
+// KeptText is a string after it was kept by the module kv.
+func KeptText(s string) string {
+	shared()
+	text, _ := keep(nil, lua.LString(s))
+	return string(keptValue(nil, text).(lua.LString))
+}
+
+// KeptNumber likewise.
+func KeptNumber(n float64) float64 {
+	text, err := keep(nil, lua.LNumber(n))
+	if err != nil {
+		return n
+	}
+	return float64(keptValue(nil, text).(lua.LNumber))
+}

@@ -268,7 +268,7 @@ func keep(L *lua.LState, v lua.LValue) (string, error) {
 		b, err := encodeJSON(L, v)
 		return string(b), err
 	}
-	return "", fmt.Errorf("it must be a string, a number, true, false or a table, not %s", describe(v))
+	return "", fmt.Errorf("a string, a number, true, false or a table can be kept, not %s", describe(v))
 }
 
 // keptValue is the value that a text in the store stands for. Any text does.

@@ -33,14 +33,12 @@ var Modules []*Module
 
 func init() { // not an initialiser: the functions look into the table
 	Modules = []*Module{
-	Modules = []*Module{
 		configModule,
 		httpModule,
 		jsonModule,
 		kvModule,
 		logModule,
 		timeModule,
-	}
 	}
 }
 

@@ -17,13 +17,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"callisto/engine"
 	"callisto/simulator"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // simulated runs a test in a bubble of its own time, which passes when all that runs in it waits. Nothing may be
 // left running at its end.

@@ -60,7 +60,7 @@ func (e *embedded) open() (*storeFile, error) {
 	if e.file == nil {
 		f, err := openStore(e.path, e.now)
 		if err != nil {
-			return nil, fmt.Errorf("the file of [kv] store cannot be used: %w", err)
+			return nil, fmt.Errorf("kv.store: %s cannot be used: %w", e.path, err)
 		}
 		e.file = f
 	}
@@ -81,6 +81,7 @@ func (e *embedded) Close() error {
 // A storeFile is an open store.
 type storeFile struct {
 	now    func() time.Time
+	batch  int     // how many writes go into one transaction
 	writer *sql.DB // one connection
 	reader *sql.DB // the same where the store is in memory
 
@@ -99,15 +100,15 @@ type write struct {
 	done chan struct{}
 }
 
-const schema = `CREATE TABLE IF NOT EXISTS callisto_kv (
+const schema = `CREATE TABLE IF NOT EXISTS entries (
 	key BLOB PRIMARY KEY, -- any bytes: a text would have an encoding
 	value BLOB NOT NULL,
 	expires INTEGER -- milliseconds since 1970; NULL: never
 ) STRICT;
-CREATE INDEX IF NOT EXISTS callisto_kv_expires ON callisto_kv (expires) WHERE expires IS NOT NULL`
+CREATE INDEX IF NOT EXISTS entries_expires ON entries (expires) WHERE expires IS NOT NULL`
 
 func openStore(path string, now func() time.Time) (_ *storeFile, err error) {
-	f := &storeFile{now: now, writes: make(chan *write, maxBatch), stop: make(chan struct{}), done: make(chan struct{})}
+	f := &storeFile{now: now, batch: maxBatch, writes: make(chan *write, maxBatch), stop: make(chan struct{}), done: make(chan struct{})}
 	if path != inMemory {
 		// SQLite's own words do not say what is wrong with the path.
 		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -143,13 +144,13 @@ func openStore(path string, now func() time.Time) (_ *storeFile, err error) {
 		db   *sql.DB
 		text string
 	}{
-		{&f.get, f.reader, `SELECT value FROM callisto_kv WHERE key = ? AND (expires IS NULL OR expires > ?)`},
-		{&f.list, f.reader, `SELECT key FROM callisto_kv WHERE key >= ? AND key < ? AND (expires IS NULL OR expires > ?) ORDER BY key LIMIT ?`},
-		{&f.listAll, f.reader, `SELECT key FROM callisto_kv WHERE key >= ? AND (expires IS NULL OR expires > ?) ORDER BY key LIMIT ?`},
-		{&f.lookup, f.writer, `SELECT value, expires FROM callisto_kv WHERE key = ? AND (expires IS NULL OR expires > ?)`},
-		{&f.set, f.writer, `INSERT INTO callisto_kv (key, value, expires) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires = excluded.expires`},
-		{&f.remove, f.writer, `DELETE FROM callisto_kv WHERE key = ?`},
-		{&f.expired, f.writer, `DELETE FROM callisto_kv WHERE rowid IN (SELECT rowid FROM callisto_kv WHERE expires <= ? LIMIT ?)`},
+		{&f.get, f.reader, `SELECT value FROM entries WHERE key = ? AND (expires IS NULL OR expires > ?)`},
+		{&f.list, f.reader, `SELECT key FROM entries WHERE key >= ? AND key < ? AND (expires IS NULL OR expires > ?) ORDER BY key LIMIT ?`},
+		{&f.listAll, f.reader, `SELECT key FROM entries WHERE key >= ? AND (expires IS NULL OR expires > ?) ORDER BY key LIMIT ?`},
+		{&f.lookup, f.writer, `SELECT value, expires FROM entries WHERE key = ? AND (expires IS NULL OR expires > ?)`},
+		{&f.set, f.writer, `INSERT INTO entries (key, value, expires) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires = excluded.expires`},
+		{&f.remove, f.writer, `DELETE FROM entries WHERE key = ?`},
+		{&f.expired, f.writer, `DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries WHERE expires <= ? LIMIT ?)`},
 	} {
 		if *s.stmt, err = s.db.PrepareContext(ctx, s.text); err != nil {
 			return nil, err
@@ -218,7 +219,7 @@ func (f *storeFile) write() {
 			return
 		}
 	more:
-		for len(batch) < maxBatch {
+		for len(batch) < f.batch {
 			select {
 			case w := <-f.writes:
 				batch = append(batch, w)

@@ -41,6 +41,7 @@ func newRedisLink(address string) (*redisLink, error) {
 	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = redisDial, redisReply, redisReply
 	options.ContextTimeoutEnabled = true
 	options.MaxRetries = -1 // what counts twice is worse than what fails
+	options.DialerRetries = 1
 	options.PoolSize = redisConns
 	options.MaxIdleConns = 4
 	options.DisableIdentity = true
@@ -82,16 +83,16 @@ func ask[T any](ctx context.Context, l *redisLink, f func(ctx context.Context) (
 // redisPrefix begins all keys of the module kv: others may use the same database.
 const redisPrefix = "callisto:kv:"
 
-// A shared store keeps its values in a Redis.
-type shared struct{ *redisLink }
+// A redisStore keeps its values in a Redis.
+type redisStore struct{ *redisLink }
 
-// newShared is the store in a Redis.
-func newShared(address string) (*shared, error) {
+// newRedisStore is the store in a Redis.
+func newRedisStore(address string) (*redisStore, error) {
 	l, err := newRedisLink(address)
 	if err != nil {
 		return nil, err
 	}
-	return &shared{l}, nil
+	return &redisStore{l}, nil
 }
 
 // milliseconds is a time for Redis, which knows none that is shorter than one.
@@ -102,7 +103,7 @@ func milliseconds(d time.Duration) int64 {
 	return max(1, d.Milliseconds())
 }
 
-func (s *shared) Get(ctx context.Context, key string) (string, bool, error) {
+func (s *redisStore) Get(ctx context.Context, key string) (string, bool, error) {
 	value, err := ask(ctx, s.redisLink, func(ctx context.Context) (*string, error) {
 		value, err := s.client.Get(ctx, redisPrefix+key).Result()
 		if errors.Is(err, redis.Nil) {
@@ -116,7 +117,7 @@ func (s *shared) Get(ctx context.Context, key string) (string, bool, error) {
 	return *value, true, nil
 }
 
-func (s *shared) Set(ctx context.Context, key, value string, ttl time.Duration) error {
+func (s *redisStore) Set(ctx context.Context, key, value string, ttl time.Duration) error {
 	_, err := ask(ctx, s.redisLink, func(ctx context.Context) (any, error) {
 		args := []any{"SET", redisPrefix + key, value}
 		if ms := milliseconds(ttl); ms > 0 {
@@ -144,7 +145,7 @@ else
 end
 return 1`)
 
-func (s *shared) Swap(ctx context.Context, key string, old, new *string, ttl time.Duration) (bool, error) {
+func (s *redisStore) Swap(ctx context.Context, key string, old, new *string, ttl time.Duration) (bool, error) {
 	args := make([]any, 0, 5)
 	for _, v := range []*string{old, new} {
 		if v == nil {
@@ -168,7 +169,7 @@ end
 if new and ARGV[2] ~= "0" then redis.call("PEXPIRE", KEYS[1], ARGV[2]) end
 return sum`)
 
-func (s *shared) Incr(ctx context.Context, key string, by int64, ttl time.Duration) (int64, error) {
+func (s *redisStore) Incr(ctx context.Context, key string, by int64, ttl time.Duration) (int64, error) {
 	n, err := s.run(ctx, redisIncr, []string{redisPrefix + key}, by, milliseconds(ttl))
 	if err != nil && (strings.Contains(err.Error(), "not an integer") || strings.Contains(err.Error(), "WRONGTYPE") || strings.Contains(err.Error(), "would overflow")) {
 		return 0, luabind.ErrNotNumber
@@ -184,13 +185,13 @@ func (l *redisLink) run(ctx context.Context, script *redis.Script, keys []string
 	return n, redisError(err)
 }
 
-func (s *shared) Delete(ctx context.Context, key string) (bool, error) {
+func (s *redisStore) Delete(ctx context.Context, key string) (bool, error) {
 	n, err := ask(ctx, s.redisLink, func(ctx context.Context) (int64, error) { return s.client.Del(ctx, redisPrefix+key).Result() })
 	return n > 0, redisError(err)
 }
 
 // List looks through all keys of the database, a thousand at a time: Redis has no order of them.
-func (s *shared) List(ctx context.Context, prefix string, limit int) ([]string, error) {
+func (s *redisStore) List(ctx context.Context, prefix string, limit int) ([]string, error) {
 	pattern := redisPattern.Replace(redisPrefix+prefix) + "*"
 	keys, err := ask(ctx, s.redisLink, func(ctx context.Context) ([]string, error) {
 		var keys []string

@@ -14,7 +14,7 @@ func (s *Services) openStore(config *engine.Config) error {
 	switch at := config.KV.Store; {
 	case at == "":
 	case isRedis(at):
-		store, err := newShared(at)
+		store, err := newRedisStore(at)
 		if err != nil {
 			return fmt.Errorf("kv.store %w", err)
 		}

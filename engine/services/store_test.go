@@ -51,7 +51,7 @@ func eachStore(t *testing.T, test func(t *testing.T, s luabind.Store, pass func(
 		test(t, s, clock.advance)
 	})
 	shared := func(t *testing.T, url string) luabind.Store {
-		s, err := newShared(url)
+		s, err := newRedisStore(url)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -367,7 +367,7 @@ func TestStoresAgree(t *testing.T) {
 	defer memory.Close()
 	file := newEmbedded(filepath.Join(t.TempDir(), "kv.db"))
 	defer file.Close()
-	redis, err := newShared("redis://" + miniredis.RunT(t).Addr())
+	redis, err := newRedisStore("redis://" + miniredis.RunT(t).Addr())
 	must(t, err)
 	defer redis.Close()
 	ctx := within(t)
@@ -411,4 +411,27 @@ func TestStoresAgree(t *testing.T) {
 			}
 		}
 	})
+}
+
+// BenchmarkStore sets keys from several goroutines; batch=1 is a transaction for each.
+func BenchmarkStore(b *testing.B) {
+	for _, n := range []int{1, maxBatch} {
+		b.Run(fmt.Sprint("batch=", n), func(b *testing.B) {
+			s := newEmbedded(filepath.Join(b.TempDir(), "kv.db"))
+			defer s.Close()
+			if err := s.Set(context.Background(), "k", "v", 0); err != nil {
+				b.Fatal(err)
+			}
+			s.file.batch = n
+			b.SetParallelism(4)
+			var key atomic.Int64
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := s.Set(context.Background(), fmt.Sprint(key.Add(1)), "value", 0); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
 }
