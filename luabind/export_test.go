@@ -32,6 +32,7 @@ func OpenAt(hours string, t time.Time) (open bool, change time.Time, err error) 
 
 // EasterSunday is when Easter is.
 func EasterSunday(year int) time.Time { return easterSunday(year) }
+
 // KeptText is a string after it was kept by the module kv.
 func KeptText(s string) string {
 	shared()
