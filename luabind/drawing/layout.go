@@ -111,7 +111,7 @@ func (l *layout) measure() {
 			add(textFont, text, 2)
 		}
 		if n.Wrong != "" {
-			add(textFont, "✗ "+n.Wrong, 3)
+			add(textFont, "✗ "+n.Wrong, 4)
 		}
 		b.w = math.Ceil(max(b.w, 40) + 2*padX)
 		switch n.Kind {

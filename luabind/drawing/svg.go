@@ -302,7 +302,7 @@ func (p *picture) node(l *layout, n, section int, opens map[string]int) {
 	p.line(`<title>%s</title>`, escape(l.tell(n)))
 	if n == l.start {
 		p.line(`<circle class="start" cx="%s" cy="%s" r="7"/><path class="begin" d="M%s %sH%s"/><path class="start" d="M%s %sl-9 -4v8z"/>`,
-			num(x-startWide+8), num(at.y), num(x-startWide+8), num(at.y), num(x-6), num(x+l.inset(n)), num(at.y))
+			num(x-startWide+8), num(at.y), num(x-startWide+8), num(at.y), num(x+l.inset(n)-6), num(x+l.inset(n)), num(at.y))
 	}
 	p.shape(node.Kind, x, y, box.w, box.h)
 	for _, t := range box.lines {

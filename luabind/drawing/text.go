@@ -172,7 +172,7 @@ func (c *chart) plain(n int) []string {
 		lines = append(lines, textFont.wrap(text, width, 2)...)
 	}
 	if node.Wrong != "" {
-		lines = append(lines, textFont.wrap("✗ "+node.Wrong, width, 3)...)
+		lines = append(lines, textFont.wrap("✗ "+node.Wrong, width, 4)...)
 	}
 	return lines
 }
