@@ -17,6 +17,7 @@ type flowRead struct {
 	from     *luabind.Program            // as compiled
 	needs    map[string]*luabind.Program // what it requires, and so on down, as compiled
 	program  *luabind.Program            // that knows its flow; nil: the flow is wrong
+	flow     *luabind.Flow               // right or wrong; nil: there is none
 	problems []luabind.FlowProblem
 }
 
@@ -40,7 +41,7 @@ func (b *build) readFlows(config *Config) {
 		read := b.lastRead(name)
 		if read == nil || read.from != p || !maps.Equal(read.needs, needs) {
 			read = &flowRead{from: p, needs: needs}
-			read.program, read.problems = p.ReadFlow(func(name string) *luabind.Program { return needs[name] }, limits)
+			read.program, read.flow, read.problems = p.ReadFlow(func(name string) *luabind.Program { return needs[name] }, limits)
 		}
 		b.next.flows[name] = read
 		for _, f := range read.problems {

@@ -189,6 +189,8 @@ func (c *flowCheck) step(name string) FlowStep {
 	s.Files = stepFiles(kind, def.t)
 	if sound {
 		s.Outcomes = k.outcomes()
+	} else {
+		s.Outcomes = kind.outcomes(def.t) // so that what follows is not taken for unreached
 	}
 	return s
 }

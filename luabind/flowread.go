@@ -70,8 +70,8 @@ func (p *Program) ReturnsFlow() bool { return p.returnsFlow }
 
 // ReadFlow runs a script that returns a flow once, without a call, in a VM of its own, and checks the flow. It
 // returns a program that knows its flow, and requires the scripts of its subflows too; with problems other than warnings
-// the program is nil. find is what require finds; limits bound the reading.
-func (p *Program) ReadFlow(find func(name string) *Program, limits Limits) (*Program, []FlowProblem) {
+// the program is nil. The flow is what could be read of it, right or wrong; nil if there is none. find is what require finds; limits bound the reading.
+func (p *Program) ReadFlow(find func(name string) *Program, limits Limits) (*Program, *Flow, []FlowProblem) {
 	c := &Call{env: Env{Program: p, Find: find, Limits: limits}, log: slog.New(slog.DiscardHandler), ctx: context.Background(), timeUp: errStop}
 	c.budget = newBudget(limits, c)
 	c.L = newVM(c.budget)
@@ -87,17 +87,17 @@ func (p *Program) ReadFlow(find func(name string) *Program, limits Limits) (*Pro
 		if file == "" {
 			file = p.File
 		}
-		return nil, []FlowProblem{{File: file, Line: se.Line, Message: se.Message}}
+		return nil, nil, []FlowProblem{{File: file, Line: se.Line, Message: se.Message}}
 	}
 	f, ok := toFlow(v)
 	if !ok {
-		return p, nil // its text deceived: it is as good as any other script
+		return p, nil, nil // its text deceived: it is as good as any other script
 	}
 	c.budget.resume()
 	flow, problems := describeFlow(f)
 	flow.Name = p.Name
 	if slices.ContainsFunc(problems, func(p FlowProblem) bool { return !p.Warning }) {
-		return nil, problems
+		return nil, flow, problems
 	}
 	read := *p
 	read.flow = flow
@@ -107,7 +107,7 @@ func (p *Program) ReadFlow(find func(name string) *Program, limits Limits) (*Pro
 			read.Requires = append(read.Requires, Require{s.Subflow, s.Line})
 		}
 	}
-	return &read, problems
+	return &read, flow, problems
 }
 
 // CheckSubflows finds what is wrong between a flow and those it runs. find returns the program of a script as it
