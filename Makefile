@@ -30,8 +30,9 @@ test: ## Run everything: formatting, vet, staticcheck, all tests with the race d
 	$(GO) test -race ./...
 
 .PHONY: docs
-docs: ## Write docs/lua.md anew from the verb table
+docs: ## Write docs/lua.md anew from the verb table, and draw docs/support.svg
 	$(GO) test ./luabind -run '^TestReference$$' -count 1 -update
+	$(GO) test ./cmd/callisto -run '^TestPictureInDocuments$$' -count 1 -update
 
 .PHONY: fuzz
 fuzz: ## Fuzz the reader, the commands, events, script names and what modules parse for a minute each

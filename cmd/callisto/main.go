@@ -64,6 +64,6 @@ could not run.`,
 	})
 	root.PersistentFlags().StringP("config", "c", "", "configuration `file` (default: config.toml, where there is one)")
 	root.PersistentFlags().String("root", "", "the scripts' `directory`, instead of the configuration's scripts.root")
-	root.AddCommand(newServe(), newCheck(), newDial(), newRoutes(), newTypes(), newVersion())
+	root.AddCommand(newServe(), newCheck(), newDial(), newRoutes(), newGraph(), newTypes(), newVersion())
 	return root
 }
