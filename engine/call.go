@@ -32,10 +32,13 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 	}
 	snapshot := s.Library.Snapshot()
 	config := snapshot.Config
-	if conn.Async() {
-		// Should the connection end before the call does, the dialplan goes on with it. Without this
-		// the switch may park it, for ever if the end comes early. (Without async it goes on by
-		// itself, and resume would park it: both measured on FreeSWITCH 1.11.)
+	// Should the connection end before the call does, the dialplan goes on with it. Without this the
+	// switch may park it, for ever if the end comes early. (Without async it goes on by itself, and resume would
+	// park it: both measured on FreeSWITCH 1.11.)
+	switch {
+	case conn.Async() && conn.Full():
+		luabind.LetGoOn(conn, true) // which can be taken back while somebody talks
+	case conn.Async():
 		conn.Post(esl.Resume{})
 	}
 	end := s.begin(config.Server.MaxCalls)

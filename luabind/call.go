@@ -338,10 +338,18 @@ func (c *Call) post(L *lua.LState, x esl.Execute) {
 // unwinds the script when the call ends first, and returns nil when only the time is up.
 func (c *Call) run(L *lua.LState, x esl.Execute, timeout time.Duration) *esl.Event {
 	x.Channel = c.target()
+	lasts := c.lasts(x.App)
+	if lasts {
+		c.check(L, LetGoOn(c.conn, false))
+	}
 	running, err := c.conn.Start(x)
 	c.check(L, err)
 	c.sequence++
-	return c.await(L, x.App, running, c.sequence, timeout)
+	e := c.await(L, x.App, running, c.sequence, timeout)
+	if lasts && e != nil {
+		c.check(L, LetGoOn(c.conn, true))
+	}
+	return e
 }
 
 func (c *Call) await(L *lua.LState, app string, x *esl.Execution, sequence int, timeout time.Duration) *esl.Event {

@@ -2,8 +2,10 @@ package luabind
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -239,7 +241,25 @@ var askKinds = []*StepKind{
 			{Name: "nothing", Falls: "otherwise", Doc: "when nothing was entered in the last try"},
 			{Name: "wrong", Falls: "otherwise", Doc: "when what was entered in the last try does not fit"},
 			otherwiseOutcome},
-		label: labelOf("prompt"),
+		label:   labelOf("prompt"),
+		results: answerVariables,
+		ended: func(s *stepRun) (string, bool) {
+			digits, ok := s.entered()
+			low, given := s.def.t.RawGetString("min").(lua.LNumber)
+			if !given {
+				low = 1
+			}
+			if !ok || len(digits) < int(low) {
+				return "", false
+			}
+			if p, ok := s.def.t.RawGetString("pattern").(lua.LString); ok {
+				if re, err := regexp.Compile(`^(?:` + string(p) + `)$`); err != nil || !re.MatchString(digits) {
+					return "", false
+				}
+			}
+			s.put(lua.LString(digits))
+			return next, true
+		},
 		run: func(s *stepRun) string {
 			s.verb(3)
 			switch s.result(1) {
@@ -268,8 +288,13 @@ var askKinds = []*StepKind{
 			{Name: "nothing", Falls: "otherwise", Doc: "when nothing was entered in the last try"},
 			{Name: "wrong", Falls: "otherwise", Doc: "when what was entered in the last try is no choice"},
 			otherwiseOutcome},
-		label: labelOf("prompt"),
-		named: func(t *lua.LTable) []FlowOutcome { return slices.Concat(choicesOf(t, "keys"), choicesOf(t, "words")) },
+		label:   labelOf("prompt"),
+		named:   func(t *lua.LTable) []FlowOutcome { return slices.Concat(choicesOf(t, "keys"), choicesOf(t, "words")) },
+		results: answerVariables,
+		ended: func(s *stepRun) (string, bool) {
+			digits, ok := s.entered()
+			return digits, ok && slices.ContainsFunc(choicesOf(s.def.t, "keys"), func(o FlowOutcome) bool { return o.Name == digits })
+		},
 		run: func(s *stepRun) string {
 			s.verb(2)
 			if s.result(0) != lua.LNil {
@@ -305,12 +330,32 @@ var askKinds = []*StepKind{
 		Name: "record", Verb: "record", Waits: true, Answers: true, Into: true,
 		Doc:      "Records the caller until something ends it, and puts { path =, seconds =, reason = } into data.",
 		Outcomes: []StepOutcome{{Name: next, Doc: "when it is recorded"}},
+		results:  []string{"record_ms", "playback_terminator_used", "silence_hits_exhausted"},
+		ended: func(s *stepRun) (string, bool) {
+			e := s.c.newest()
+			if ms, _ := e.Variable("record_ms"); ms == "" {
+				return "", false
+			}
+			limit, _ := toDuration(s.def.t.RawGetString("max"))
+			t := recorded(s.L, e, lua.LVAsString(s.fill(s.def.t.RawGetInt(1))), int(limit/time.Second), false)
+			s.put(t)
+			return next, true
+		},
 		run: func(s *stepRun) string {
 			s.verb(1)
 			s.put(s.result(0))
 			return next
 		},
 	},
+}
+
+// answerVariables are those of the application read.
+var answerVariables = []string{digitsVariable, "read_result"}
+
+// entered is what the caller had entered when the engine before this one was gone.
+func (s *stepRun) entered() (string, bool) {
+	digits := lua.LVAsString(s.c.variable(digitsVariable))
+	return digits, digits != "" && lua.LVAsString(s.c.variable("read_result")) == "success"
 }
 
 // choicesOf are the outcomes that a table of choices names, sorted.
@@ -432,7 +477,11 @@ var connectKinds = []*StepKind{
 		Name: "conference", Verb: "conference", Waits: true, Answers: true,
 		Doc:      "Takes the caller into a conference, until that is over.",
 		Outcomes: []StepOutcome{{Name: next, Doc: "when the caller has left it"}},
-		run:      justRun,
+		results:  []string{"conference_member_id"},
+		ended: func(s *stepRun) (string, bool) {
+			return next, s.c.lasts("conference") && s.c.variable("conference_member_id") != lua.LNil
+		},
+		run: justRun,
 	},
 	{
 		Name: "voicemail", Verb: "voicemail", Waits: true, Answers: true,

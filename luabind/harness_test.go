@@ -37,6 +37,12 @@ func simulated(t *testing.T, test func(t *testing.T)) {
 	synctest.Test(t, test)
 }
 
+// simulatedHere is simulated for a test whose results others need.
+func simulatedHere(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, test)
+}
+
 // newBench serves scripts, by name, with a configuration that change may alter.
 func newBench(t *testing.T, scripts map[string]string, change func(*engine.Config)) *bench {
 	t.Helper()

@@ -47,6 +47,10 @@ func appRecord(c *Channel, data string) {
 		}
 	}
 	end, recorded := c.idle(length, c.terminator())
+	if c.reset { // the socket went away: record takes a channel that is not ready for a failure (measured on 1.11)
+		c.hangup("DESTINATION_OUT_OF_ORDER", true)
+		return
+	}
 	if silent && end == finished {
 		recorded = 0
 		c.set("silence_hits_exhausted", "true")
