@@ -101,8 +101,8 @@ func happened(h Happened) (what, text string) {
 			return "switch", strings.TrimSpace(h.Name + " " + h.Data)
 		}
 	case simulator.Ran:
-		if carriesFlow(h) {
-			return "", "" // the step is told
+		if luabind.KeepsPlace(h.Channel, h.Name, h.Data) {
+			return "", "" // it is no verb's doing
 		}
 		return "switch", "api " + strings.TrimSpace(h.Name+" "+h.Data)
 	case simulator.Evaluated:
@@ -123,11 +123,6 @@ func happened(h Happened) (what, text string) {
 		return "ends", h.Name
 	}
 	return "", ""
-}
-
-// carriesFlow reports whether an API function only puts a flow's place into the channel, which happens at every step.
-func carriesFlow(h Happened) bool {
-	return strings.HasPrefix(h.Name, "uuid_setvar") && strings.HasPrefix(h.Data, h.Channel+" "+luabind.StateVariable)
 }
 
 // logged is a line of the log in words; --json has the fields apart.
