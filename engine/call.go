@@ -129,6 +129,7 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 			Log:     log,
 			Tap:     tap,
 			Flow:    marks,
+			Cover:   s.Cover,
 
 			Resumed:  resumed,
 			StateKey: []byte(config.Flows.Key),

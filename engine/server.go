@@ -49,6 +49,10 @@ type Server struct {
 	// of a simulated switch that has the same.
 	Clock esl.Clock
 
+	// Cover, if set, is told of every line of a script that runs, again and again. It makes scripts
+	// several times slower, and must not block.
+	Cover func(file string, line int)
+
 	connectTimeout time.Duration // for tests; 0: the constant of that name
 
 	once       sync.Once

@@ -105,6 +105,17 @@ func (t *turn) end() {
 	}
 }
 
+// Detached returns a Conn that has no connection and never had one: only its clock is of use, for
+// what runs without a call.
+func Detached(clock Clock) *Conn {
+	c := &Conn{clock: clock, done: make(chan struct{}), gone: make(chan struct{}), err: ErrDisconnected}
+	c.queue = newQueue(DefaultMaxQueue, c.share)
+	c.queue.close(ErrDisconnected)
+	close(c.done)
+	close(c.gone)
+	return c
+}
+
 // Now is the time by the connection's clock.
 func (c *Conn) Now() time.Time {
 	if c.clock == nil {

@@ -45,6 +45,7 @@ type budget struct {
 	waits   uint64 // how often the script has waited
 	steps   uint64 // instructions since it last did
 	nextAt  uint64 // look at the clock when steps gets there
+	every   uint64 // and so many instructions later again
 	since   time.Time
 	checked time.Time
 	charged int // bytes since the memory was last measured
@@ -59,13 +60,17 @@ var closedChan = func() chan struct{} {
 }()
 
 func newBudget(limits Limits, call *Call) *budget {
-	return &budget{Context: context.Background(), limits: limits, call: call, nextAt: checkEvery}
+	every := uint64(checkEvery)
+	if call.env.Cover != nil {
+		every = 1
+	}
+	return &budget{Context: context.Background(), limits: limits, call: call, nextAt: every, every: every}
 }
 
 // resume starts a new stretch of computing.
 func (b *budget) resume() {
 	b.waits++
-	b.steps, b.nextAt = 0, checkEvery
+	b.steps, b.nextAt = 0, b.every
 	b.since = time.Now()
 	b.checked = b.since
 }
@@ -86,8 +91,11 @@ func (b *budget) check() <-chan struct{} {
 	if b.err != nil {
 		return closedChan
 	}
-	b.nextAt = b.steps + checkEvery
-	b.charged += checkEvery * chargeStep
+	if b.call.env.Cover != nil {
+		b.cover()
+	}
+	b.nextAt = b.steps + b.every
+	b.charged += int(b.every) * chargeStep
 	now := time.Now()
 	slow := now.Sub(b.checked) > time.Millisecond // something large happened, or others ran
 	b.checked = now
@@ -107,6 +115,24 @@ func (b *budget) check() <-chan struct{} {
 		return closedChan
 	}
 	return nil
+}
+
+// cover tells of the line that runs next.
+func (b *budget) cover() {
+	L := b.thread()
+	if frame, ok := L.GetStack(0); ok {
+		if _, err := L.GetInfo("Sl", frame, lua.LNil); err == nil && frame.CurrentLine > 0 {
+			b.call.env.Cover(frame.Source, frame.CurrentLine)
+		}
+	}
+}
+
+// thread is the coroutine that runs, or the script itself.
+func (b *budget) thread() *lua.LState {
+	if running := b.root.G.CurrentThread; running != nil {
+		return running
+	}
+	return b.root
 }
 
 // charge accounts for n bytes that a function in Go is about to allocate for the script, and
@@ -188,11 +214,7 @@ func (b *budget) measure() {
 	for _, v := range b.call.roots() {
 		w.value(v)
 	}
-	running := b.root.G.CurrentThread
-	if running == nil {
-		running = b.root
-	}
-	w.stack(running)
+	w.stack(b.thread())
 	b.charged, b.held = 0, w.total
 	if w.total > b.limits.Memory {
 		b.tooMuch()

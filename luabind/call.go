@@ -26,6 +26,7 @@ type Env struct {
 
 	// Config is what the module config has: strings, float64s, bools, []any and map[string]any.
 	Config map[string]any
+	Cover  func(file string, line int) // told of every line that runs, which is slow; nil: nobody
 
 	// Services are what modules reach; nil: nothing.
 	Services *Services
@@ -105,6 +106,7 @@ type Call struct {
 	held     []*held               // what the script holds outside the VM
 	flows    *flows                // nil: it has none, and no checkpoint
 	made     map[string]int        // how many flows each script has made
+	test     *testRun              // of a test file; nil: it is a call
 	listening
 }
 

@@ -561,7 +561,8 @@ func (p *hoursParser) yearDay(w string, at int) (y yearDay, err error) {
 }
 
 func timeOpen(c *Call, L *lua.LState, a args) int {
-	now, zone := c.now(), time.Local
+	now := c.now()
+	zone := now.Location()
 	if v, ok := a.option("at"); ok {
 		t, ok := timeClass.of(v)
 		if !ok {

@@ -32,8 +32,8 @@ func (c *Call) outside(L *lua.LState, timeout time.Duration, work func(ctx conte
 		cancel()
 		c.conn.Rest(over)
 	}()
-	ordered := false // by a handler: stop
-	if c.inHooks {   // the connection may be gone, and with it the events
+	ordered := false                // by a handler: stop
+	if c.inHooks || c.test != nil { // the connection may be gone, and with it the events
 		c.conn.Rest(over)
 		c.budget.resume()
 	} else {

@@ -3,6 +3,8 @@ package luabind
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
@@ -32,6 +34,24 @@ type Program struct {
 
 // Flow is the flow that the script returns, as it was checked; nil where it returns none.
 func (p *Program) Flow() *Flow { return p.flow }
+
+// Lines are the lines of the script that do something, in order.
+func (p *Program) Lines() []int {
+	found := map[int]bool{}
+	var add func(*lua.FunctionProto)
+	add = func(f *lua.FunctionProto) {
+		for _, line := range f.DbgSourcePositions[:max(len(f.DbgSourcePositions)-1, 0)] { // the last instruction is the end
+			if line > 0 {
+				found[line] = true
+			}
+		}
+		for _, inner := range f.FunctionPrototypes {
+			add(inner)
+		}
+	}
+	add(p.proto)
+	return slices.Sorted(maps.Keys(found))
+}
 
 // A Require is a require with a literal name, as it stands in the script.
 type Require struct {

@@ -23,6 +23,7 @@ type environment struct {
 	unwindMeta    *lua.LTable
 	arrayMeta     *lua.LTable // of the lists that json made
 	verbs         map[string]*lua.LFunction
+	tests         map[string]lua.LValue // what test files have besides
 
 	flow        *lua.LUserData            // the global
 	steps       map[string]*lua.LFunction // flow.menu and its like
@@ -140,6 +141,7 @@ func newEnvironment() *environment {
 		env.libraries[m.Name] = m.bind(L)
 	}
 	env.bindFlow(L)
+	bindTests(L, env)
 	return env
 }
 
@@ -197,6 +199,11 @@ func globalIndex(L *lua.LState) int {
 
 func (c *Call) global(L *lua.LState, name string) lua.LValue {
 	env := shared()
+	if c.test != nil {
+		if v, ok := c.testGlobal(L, name); ok {
+			return v
+		}
+	}
 	if fn := env.functions[name]; fn != nil {
 		return fn
 	}

@@ -323,12 +323,12 @@ func (a args) location(name string) *time.Location {
 	return z
 }
 
-// zone is the zone that an option names, or the machine's.
+// zone is the zone that an option names, or that of the call's clock: the machine's.
 func (a args) zone(option string) *time.Location {
 	if name, ok := a.optString(option); ok {
 		return a.location(name)
 	}
-	return time.Local
+	return callOf(a.L).now().Location()
 }
 
 // civil is when a clock in a zone shows that time: the first moment and the last, which differ where the clock is put back. Where it is

@@ -81,7 +81,7 @@ type Verb struct {
 
 // Label is how messages name the verb: "playback", "http.get".
 func (v *Verb) Label() string {
-	if v.module != nil {
+	if v.module != nil && v.module.Name != "" {
 		return v.module.Name + "." + v.Name
 	}
 	return v.Name

@@ -69,6 +69,18 @@ func (v *VirtualClock) Now() time.Time {
 	return v.now
 }
 
+// Set moves the clock to any time, back too, and its Now to the zone of that. It does so only while nothing is to
+// come, and reports whether that is so.
+func (v *VirtualClock) Set(now time.Time) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.timers) > 0 {
+		return false
+	}
+	v.now = now
+	return true
+}
+
 // AfterFunc implements [Clock]. f runs on the goroutine that moves the clock,
 // which waits for it.
 func (v *VirtualClock) AfterFunc(d time.Duration, f func()) Timer {

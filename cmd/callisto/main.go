@@ -52,6 +52,7 @@ the new version.
   callisto dial SCRIPT    try a script without a FreeSWITCH
   callisto check          find mistakes before a caller does
   callisto types          teach an editor what scripts can use
+  callisto test           run the scripts' tests
 
 Every command exits with 0 when all went well, 1 when the scripts are wrong, and 2 when it
 could not run.`,
@@ -64,6 +65,6 @@ could not run.`,
 	})
 	root.PersistentFlags().StringP("config", "c", "", "configuration `file` (default: config.toml, where there is one)")
 	root.PersistentFlags().String("root", "", "the scripts' `directory`, instead of the configuration's scripts.root")
-	root.AddCommand(newServe(), newCheck(), newDial(), newRoutes(), newGraph(), newTypes(), newVersion())
+	root.AddCommand(newServe(), newCheck(), newDial(), newTest(), newRoutes(), newGraph(), newTypes(), newVersion())
 	return root
 }

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"callisto/cmd/internal/calltest"
+	"callisto/engine"
+)
+
+type testOptions struct {
+	run       string
+	watch     bool
+	json      bool
+	verbose   bool
+	junit     string
+	coverage  bool
+	threshold float64
+	parallel  int
+	timeout   time.Duration
+}
+
+func newTest() *cobra.Command {
+	var o testOptions
+	cmd := &cobra.Command{
+		Use:   "test [FILE or DIRECTORY ...]",
+		Short: "Run the scripts' tests with simulated callers",
+		Long: `Test runs the files whose names end in _test.lua: those below the script root, and in a directory
+tests beside it, or those that are named. Such a file is Lua, in the same sandbox as scripts. It lets
+somebody call, and says what they should hear:
+
+  describe("main menu", function()
+    it("sends 1 to sales", function()
+      local caller = test.call { script = "support/menu" }
+      caller:hears("ivr/menu.wav")
+      caller:press("1")
+      caller:ends()
+      expect(caller.dialled):is { "user/1001" }
+    end)
+  end)
+
+Each test has a simulated switch, an engine and a clock of its own. The clock moves by itself: half an
+hour in a queue takes milliseconds, and comes out the same each time. docs/testing.md has the rest.
+
+A failure prints the call as it went, with the line of the test and the moment at which something was
+missed. It exits with 0 when all tests passed, 1 when one failed or a script is broken, and 2 when there was
+nothing to run or it could not.`,
+		Example: `  callisto test
+  callisto test scripts/support -v
+  callisto test --run 'menu: .*sales' --watch
+  callisto test --coverage --threshold 80 --junit report.xml`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			config, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return test(ctx, config, args, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.run, "run", "", "only the tests whose name, such as \"main menu: sends 1 to sales\", matches the regular `expression`")
+	f.BoolVar(&o.watch, "watch", false, "run again whenever a script or a test is saved")
+	f.BoolVar(&o.json, "json", false, "print a JSON object for each test, and one at the end")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every test, with the call as it went")
+	f.StringVar(&o.junit, "junit", "", "write the results to a `file` too, in JUnit's XML")
+	f.BoolVar(&o.coverage, "coverage", false, "tell which lines of the scripts ran")
+	f.Float64Var(&o.threshold, "threshold", 0, "fail when less than this `percentage` of the lines ran")
+	f.IntVar(&o.parallel, "parallel", 0, "how many tests run at a `time` (default: as many as there are processors)")
+	f.DurationVar(&o.timeout, "timeout", calltest.DefaultTimeout, "how long one test may take, in real `time`")
+	return cmd
+}
+
+func test(ctx context.Context, config *engine.Config, paths []string, o testOptions, out, stderr io.Writer) error {
+	t := calltest.Options{Paths: paths, Parallel: o.parallel, Timeout: o.timeout}
+	if o.run != "" {
+		var err error
+		if t.Match, err = regexp.Compile(o.run); err != nil {
+			return fmt.Errorf("--run: %w", err)
+		}
+	}
+	if o.threshold < 0 || o.threshold > 100 {
+		return fmt.Errorf("--threshold %g: a percentage is from 0 to 100", o.threshold)
+	}
+	o.coverage = o.coverage || o.threshold > 0
+	if o.watch && config.Scripts.Watch == engine.WatchOff {
+		changed := *config
+		changed.Scripts.Watch = engine.WatchAuto
+		config = &changed
+	}
+	library, err := engine.NewLibrary(ctx, config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	if !o.watch {
+		return testOnce(ctx, library, t, o, out, stderr)
+	}
+	calltest.Watch(ctx, library, t, func() {
+		if err := testOnce(ctx, library, t, o, out, stderr); err != nil && !errors.Is(err, errScripts) {
+			fmt.Fprintln(stderr, "callisto:", err)
+		}
+		if !o.json {
+			fmt.Fprintln(out, "waiting for a change; Ctrl-C ends")
+		}
+	})
+	return nil
+}
+
+func testOnce(ctx context.Context, library *engine.Library, t calltest.Options, o testOptions, out, stderr io.Writer) error {
+	snapshot := library.Snapshot()
+	broken := false
+	for _, p := range snapshot.Problems {
+		if !p.Warning {
+			broken = true
+		}
+		p.Serving = ""
+		fmt.Fprintln(stderr, p)
+	}
+	printer := interface {
+		File(*calltest.File)
+		Report(*calltest.Report)
+	}(&calltest.Printer{Out: out, Verbose: o.verbose})
+	if o.json {
+		printer = &calltest.JSONPrinter{Out: out}
+	}
+	t.Tell = printer.File
+	if o.coverage {
+		t.Cover = calltest.NewCoverage()
+	}
+	report, err := calltest.Run(ctx, library, t)
+	if err != nil {
+		return err
+	}
+	printer.Report(report)
+	if o.junit != "" {
+		if err := writeFile(o.junit, func(w io.Writer) error { return calltest.WriteJUnit(w, report) }); err != nil {
+			return fmt.Errorf("--junit: %w", err)
+		}
+	}
+	low := false
+	if o.coverage {
+		if o.json {
+			calltest.WriteCoverageJSON(out, t.Cover, snapshot)
+		} else {
+			t.Cover.Write(out, snapshot)
+		}
+		if _, total := t.Cover.Files(snapshot); total.Percent() < o.threshold {
+			low = true
+			fmt.Fprintf(stderr, "the tests run %.1f %% of the lines; --threshold is %g\n", total.Percent(), o.threshold)
+		}
+	}
+	switch {
+	case report.Failed > 0 || broken || low:
+		return errScripts
+	case report.Passed == 0:
+		return errors.New("no test ran")
+	}
+	return nil
+}
+
+// writeFile writes a file as a whole, or not at all.
+func writeFile(path string, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".callisto-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	err = errors.Join(write(f), f.Chmod(0o644), f.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
