@@ -417,3 +417,30 @@ func TestColoursAddNothing(t *testing.T) {
 		t.Error("there are no colours")
 	}
 }
+
+// The picture in the README is what the screen shows.
+func TestPicture(t *testing.T) {
+	b := newBench(100, 24)
+	prompt := begins[len(begins)-1].What.(Happened)
+	prompt.Text = "Welcome to Example. For sales, press one; for our opening hours, press two."
+	b.send(begins[:len(begins)-1], batch{{40 * time.Millisecond, prompt}}, bridges, reloads, tick{9500 * time.Millisecond, Hearing{}})
+	picture := "```text\n" + b.shows() + "```\n"
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(readme), picture) {
+		t.Errorf("the README does not show this:\n%s", picture)
+	}
+	for _, k := range Keys {
+		manual, err := os.ReadFile("../../../docs/dial.md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for key := range strings.FieldsSeq(strings.NewReplacer(" or ", " ", "0-9", "0", "A-D", "A").Replace(k[0])) {
+			if !strings.Contains(string(manual), "`"+key+"`") {
+				t.Errorf("docs/dial.md does not explain the key %s", key)
+			}
+		}
+	}
+}

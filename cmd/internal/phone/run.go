@@ -143,13 +143,18 @@ func screen(ctx context.Context, library *engine.Library, o Options, t Terminal,
 	h.options.Wire = true // the screen shows it at a key
 	m := newModel(h, o)
 	m.problems = library.Snapshot().Problems
-	options := []tea.ProgramOption{tea.WithContext(ctx), tea.WithInput(t.In), tea.WithOutput(t.Out), tea.WithEnvironment(t.Environ), tea.WithoutSignalHandler()}
+	options := []tea.ProgramOption{tea.WithInput(t.In), tea.WithOutput(t.Out), tea.WithEnvironment(t.Environ), tea.WithoutSignalHandler()}
 	program := tea.NewProgram(m, append(options, more...)...)
 
 	var wg sync.WaitGroup
 	watching, stopWatching := context.WithCancel(ctx)
 	wg.Go(func() { library.Watch(watching) })
 	wg.Go(func() { h.watch(watching) })
+	wg.Go(func() {
+		// Not tea.WithContext: a program that is killed does not wait for its own goroutines.
+		<-watching.Done()
+		program.Quit()
+	})
 	wg.Go(func() {
 		for events := feed.take(); events != nil; events = feed.take() {
 			program.Send(batch(events))
@@ -177,8 +182,8 @@ func screen(ctx context.Context, library *engine.Library, o Options, t Terminal,
 	}
 	h.Close()
 	wg.Wait()
-	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
-		err = nil // a signal, which is a way to leave
+	if ctx.Err() != nil {
+		err = nil // a signal is a way to leave, and may have come because the terminal is gone
 	}
 	return m.failed, errors.Join(err, recorder.save(t.Err))
 }
