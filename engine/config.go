@@ -38,6 +38,7 @@ type Config struct {
 	HTTP    HTTPConfig
 	Admin   AdminConfig
 	KV      KVConfig
+	Limit   LimitConfig
 
 	common   map[string]any            // [config]
 	own      map[string]map[string]any // [config.script.NAME] by script, with what is in common
@@ -122,6 +123,11 @@ type AdminConfig struct {
 // KVConfig is [kv]: where scripts keep values.
 type KVConfig struct {
 	Store string // the path of a file, the URL of a Redis, or "": nowhere
+}
+
+// LimitConfig is [limit]: where the module limit counts.
+type LimitConfig struct {
+	Store string // the URL of a Redis; "": in the process
 }
 
 // Beside is a path as the configuration means it: a relative one starts at its file's directory.

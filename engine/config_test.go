@@ -135,6 +135,7 @@ func TestConfigValues(t *testing.T) {
 		{`calls.on_error = "continue"`, func(c *Config) any { return c.Calls.OnError }, OnEndContinue},
 		{`calls.error_prompt = "ivr/sorry.wav"`, func(c *Config) any { return c.Calls.ErrorPrompt }, "ivr/sorry.wav"},
 		{`kv.store = "redis://u:p@10.0.0.9:6379/1"`, func(c *Config) any { return c.KV.Store }, "redis://u:p@10.0.0.9:6379/1"},
+		{`limit.store = "rediss://10.0.0.9:6379/1"`, func(c *Config) any { return c.Limit.Store }, "rediss://10.0.0.9:6379/1"},
 		{`log.level = "debug"`, func(c *Config) any { return c.Log.Level }, slog.LevelDebug},
 		{`log.format = "json"`, func(c *Config) any { return c.Log.Format }, "json"},
 		{`http.allow = ["*.example.com:443", "10.0.0.0/8"]`, func(c *Config) any { return c.HTTP.Allow },
@@ -170,6 +171,7 @@ func TestConfigMistakes(t *testing.T) {
 		toml string
 		want string // all of the error
 	}{
+		{"[limit]\nstore = \"limits.db\"", `c.toml:2: limit.store is no URL of a Redis: write such as "redis://user:password@host:6379/0"`},
 		{"[kv]\nstore = \"postgres://u:secret@h/d\"", `c.toml:2: kv.store is no URL of a Redis: write such as "redis://user:password@host:6379/0"`},
 		{"[server]\nlisten = \":1\"\nlisen = \":2\"", `c.toml:3: server.lisen is not a setting, did you mean server.listen?`},
 		{"[server]\ncpu = \"1s\"", `c.toml:2: server.cpu is not a setting, did you mean limits.cpu?`},

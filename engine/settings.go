@@ -56,6 +56,13 @@ var settings = []*setting{
 
 	storeSetting("kv.store", "callisto.db", func(c *Config) *string { return &c.KV.Store }).needsRestart(),
 
+	textSetting("limit.store", "", func(c *Config) *string { return &c.Limit.Store }, func(v string) (string, error) {
+		if v == "" {
+			return "", nil
+		}
+		return redisURL(v)
+	}).needsRestart(),
+
 	logLevel(),
 	choiceSetting("log.format", func(c *Config) *string { return &c.Log.Format }, "text", "json").needsRestart(),
 
@@ -188,14 +195,19 @@ func storeSetting(key, def string, field func(*Config) *string) *setting {
 		if strings.ContainsAny(v, "\r\n\x00") {
 			return "", errors.New("has a line break: write the path of a file, the URL of a Redis, or \"\" for none")
 		}
-		if u, err := url.Parse(v); strings.Contains(v, "://") && (err != nil || !slices.Contains(redisSchemes, u.Scheme)) {
-			return "", errors.New("is no URL of a Redis: write such as \"redis://user:password@host:6379/0\"") // the value may hold a password
+		if strings.Contains(v, "://") {
+			return redisURL(v)
 		}
 		return v, nil
 	})
 }
 
-var redisSchemes = []string{"redis", "rediss", "unix"}
+func redisURL(v string) (string, error) {
+	if u, err := url.Parse(v); err != nil || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) {
+		return "", errors.New("is no URL of a Redis: write such as \"redis://user:password@host:6379/0\"") // the value may hold a password
+	}
+	return v, nil
+}
 
 func choiceSetting(key string, field func(*Config) *string, values ...string) *setting {
 	return textSetting(key, values[0], field, func(v string) (string, error) {

@@ -37,6 +37,7 @@ func init() { // not an initialiser: the functions look into the table
 		httpModule,
 		jsonModule,
 		kvModule,
+		limitModule,
 		logModule,
 		timeModule,
 	}

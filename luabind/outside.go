@@ -3,6 +3,8 @@ package luabind
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -24,8 +26,14 @@ func (c *Call) outside(L *lua.LState, timeout time.Duration, work func(ctx conte
 	ctx, cancel := c.within(timeout)
 	wake, done := c.conn.WithCancel(c.ctx)
 	var err error
+	var panicked any
 	over := c.conn.Aside(ctx, func(ctx context.Context) {
 		defer done()
+		defer func() {
+			if v := recover(); v != nil {
+				panicked = fmt.Sprintf("%v\n%s", v, debug.Stack())
+			}
+		}()
 		err = work(ctx)
 	})
 	defer func() { // also when the script is unwound
@@ -48,6 +56,8 @@ func (c *Call) outside(L *lua.LState, timeout time.Duration, work func(ctx conte
 		c.stopped = in.stopped
 	}
 	switch {
+	case panicked != nil: // here it ends this call only
+		panic(panicked)
 	case err == nil:
 		return nil
 	case ordered:

@@ -13,8 +13,9 @@ import (
 // and leaves nothing behind when that ends. A nil field is a service that is not configured: the module's functions
 // raise an error that names the setting.
 type Services struct {
-	HTTP  HTTP
-	Store Store
+	HTTP    HTTP
+	Store   Store
+	Limiter Limiter
 }
 
 // HTTP sends requests to web servers. Whom they may reach, and how large an answer may be at most, is its own to
@@ -59,6 +60,19 @@ type Store interface {
 	Delete(ctx context.Context, key string) (existed bool, err error)
 	// List returns the first limit keys that begin with prefix, in the order of their bytes.
 	List(ctx context.Context, prefix string, limit int) ([]string, error)
+}
+
+// A Limiter counts what goes on, by name, for all calls: of all Callistos that share it.
+type Limiter interface {
+	// Acquire takes one of so many places, and returns what gives it back, which is nil where all are taken. That works
+	// once, and even if its context has ended. A place that nobody gives back, as its process has died, is free again
+	// after a while.
+	Acquire(ctx context.Context, name string, places int) (release func(context.Context) error, err error)
+	// Count is how many places are taken.
+	Count(ctx context.Context, name string) (int, error)
+	// Rate lets times happen in any stretch of per, and returns 0; or how long it is until the next may. What it does
+	// not let happen does not count.
+	Rate(ctx context.Context, name string, times int, per time.Duration) (wait time.Duration, err error)
 }
 
 // ErrNotNumber is why a Store does not count.

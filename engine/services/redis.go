@@ -65,8 +65,14 @@ func ask[T any](ctx context.Context, l *redisLink, f func(ctx context.Context) (
 	}
 	answers := make(chan answer, 1)
 	l.running.Go(func() {
-		value, err := f(ctx)
-		answers <- answer{value, err}
+		var a answer
+		defer func() {
+			if v := recover(); v != nil {
+				a.err = fmt.Errorf("the client has failed: %v", v)
+			}
+			answers <- a
+		}()
+		a.value, a.err = f(ctx)
 	})
 	var none T
 	select {

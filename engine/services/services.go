@@ -30,6 +30,9 @@ func Open(config *engine.Config, log *slog.Logger) (*Services, error) {
 	if err := s.openStore(config); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	if err := s.openLimiter(config, log); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
 }
 

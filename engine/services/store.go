@@ -2,8 +2,8 @@ package services
 
 import (
 	"fmt"
-	"net/url"
-	"slices"
+	"log/slog"
+	"strings"
 
 	"callisto/engine"
 )
@@ -13,7 +13,7 @@ import (
 func (s *Services) openStore(config *engine.Config) error {
 	switch at := config.KV.Store; {
 	case at == "":
-	case isRedis(at):
+	case strings.Contains(at, "://"):
 		store, err := newRedisStore(at)
 		if err != nil {
 			return fmt.Errorf("kv.store %w", err)
@@ -28,8 +28,17 @@ func (s *Services) openStore(config *engine.Config) error {
 	return nil
 }
 
-// isRedis reports whether a store is the URL of a Redis, rather than the path of a file.
-func isRedis(store string) bool {
-	u, err := url.Parse(store)
-	return err == nil && slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme)
+// openLimiter makes what the module limit counts with.
+func (s *Services) openLimiter(config *engine.Config, log *slog.Logger) error {
+	if config.Limit.Store == "" {
+		s.Limiter = newLocalLimiter()
+		return nil
+	}
+	limiter, err := newRedisLimiter(config.Limit.Store, log)
+	if err != nil {
+		return fmt.Errorf("limit.store %w", err)
+	}
+	s.Limiter = limiter
+	s.onClose(limiter.Close)
+	return nil
 }
