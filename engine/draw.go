@@ -110,7 +110,7 @@ func chart(flow *luabind.Flow, problems []Problem, over Overlay) drawing.Graph {
 	for _, event := range [][2]string{{"on_error", flow.OnError}, {"on_hangup", flow.OnHangup}, {"resume", flow.Resume}} {
 		if event[1] != "" {
 			g.Nodes = append(g.Nodes, drawing.Node{ID: event[0], Kind: drawing.Event})
-			g.Edges = append(g.Edges, drawing.Edge{From: event[0], To: event[1], Count: 1})
+			g.Edges = append(g.Edges, drawing.Edge{From: event[0], To: event[1]})
 		}
 	}
 	return g

@@ -153,7 +153,7 @@ bye (end: hangup) 0, 0s
 sold (end: result) 3, 0s
 left (end: result) 0, 0s
 on_error (event: ) 0, 0s
-   > sorry 1
+   > sorry 0
 `, problems: []string{"support.lua:1: the counts know a step `old`, which the flow has not: it has changed since"}},
 		{name: "counts of others", script: "lib/pay", over: Overlay{counts, drawing.Counts}, want: `lib/pay from card
 card (ask: gather card.wav) 0, 0s

@@ -28,9 +28,9 @@ func DOT(graphs ...Graph) []byte {
 			case node.Wrong != "":
 				line, more = "#c81e1e", ", penwidth=2"
 			case c.never(n):
-				more = ", style=\"dashed,filled\""
+				more = ", style=\"dashed\""
 			}
-			if node.Kind == End {
+			if node.Kind == End && !c.never(n) {
 				more += ", fontcolor=\"#ffffff\""
 			}
 			fmt.Fprintf(&b, "%sf%ds%d [label=%s, tooltip=%s, %s, fillcolor=%q, color=%q%s]\n", indent, i, n,

@@ -156,4 +156,7 @@ func (c *chart) never(n int) bool {
 }
 
 // unused says whether the coverage shows that no edge of a was taken.
-func (c *chart) unused(a arrow) bool { return c.Data == Coverage && a.count == 0 }
+func (c *chart) unused(a arrow) bool { return c.counts(a.from) && c.Data == Coverage && a.count == 0 }
+
+// counts says whether there are counts of what leaves n: an event is no step, and nobody counts it.
+func (c *chart) counts(n int) bool { return c.Data != NoData && c.nodes[n].Kind != Event }

@@ -31,12 +31,14 @@ func counted(data Data) Graph {
 	g := small
 	g.Data = data
 	g.Nodes, g.Edges = slices.Clone(g.Nodes), slices.Clone(g.Edges)
-	for i := range g.Nodes {
+	for i := range small.Nodes {
 		g.Nodes[i].Count = []int64{1200, 1310, 0, 402, 390}[i]
 		g.Nodes[i].Spent = time.Duration(g.Nodes[i].Count) * 1500 * time.Millisecond
 	}
+	g.Nodes = append(g.Nodes, Node{ID: "on_error", Kind: Event})
+	g.Edges = append(g.Edges, Edge{From: "on_error", To: "operator"})
 	g.Nodes[1].Aside = "798 hung up"
-	for i := range g.Edges {
+	for i := range small.Edges {
 		g.Edges[i].Count = []int64{1200, 0, 402, 100, 10, 0, 0, 0, 390, 12}[i]
 	}
 	return g

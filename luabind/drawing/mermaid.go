@@ -66,7 +66,7 @@ func Mermaid(graphs ...Graph) []byte {
 	for _, c := range []struct {
 		names       []string
 		name, looks string
-	}{{never, "neverReached", "stroke-dasharray:3 3,opacity:0.7"}, {wrong, "wrongStep", "stroke:#c81e1e,stroke-width:3px"}} {
+	}{{never, "neverReached", "fill:#ffffff,color:#1c2128,stroke-dasharray:3 3"}, {wrong, "wrongStep", "stroke:#c81e1e,stroke-width:3px"}} {
 		if len(c.names) > 0 {
 			fmt.Fprintf(&b, "  classDef %s %s\n  class %s %s\n", c.name, c.looks, strings.Join(c.names, ","), c.name)
 		}

@@ -227,16 +227,14 @@ func (p *picture) tip(x, y float64, up bool, width float64) {
 // trunk draws the end that the long arrows to a step share. With counts it grows where one joins.
 func (p *picture) trunk(l *layout, t trunk, width func(int64) float64) {
 	joins := map[int]int64{} // how much joins at each bend
+	unused := true
 	for i, a := range l.arrows {
 		if a.to == t.to && l.back[i] == t.back && len(l.chain[i]) > 3 {
 			joins[l.chain[i][2]] += a.count
+			unused = unused && l.unused(a)
 		}
 	}
-	var all int64
-	for _, n := range joins {
-		all += n
-	}
-	class := l.lineClass(l.nodes[t.to].Kind == Missing, t.back, l.Data == Coverage && all == 0)
+	class := l.lineClass(l.nodes[t.to].Kind == Missing, t.back, unused)
 	p.line(`<g class="trunk %s" data-to="%s">`, class, escape(l.nodes[t.to].ID))
 	first := l.items[t.bends[0]]
 	var n pen
@@ -482,8 +480,7 @@ func styleSheet() string {
 .box{stroke-width:1.4}
 .back .line{stroke-dasharray:7 3}
 .unused .line{stroke-dasharray:1.5 4}
-.never .box{stroke-dasharray:2 3}
-.never{opacity:.7}
+.never .box{stroke-dasharray:3 3}
 .missing .box{stroke-dasharray:5 3}
 .step.wrong .box{stroke-width:2.6}
 `)
@@ -501,6 +498,7 @@ func styleSheet() string {
 			fmt.Fprintf(&b, ".%s .box{fill:%s;stroke:%s}.%s .bar{stroke:%s}\n", s.name, paint.fill, paint.line, s.name, paint.line)
 		}
 		fmt.Fprintf(&b, ".end text{fill:%s}\n.step.wrong .box{stroke:%s}\n", dark, wrong)
+		fmt.Fprintf(&b, ".never .box{fill:%s}\n.end.never text{fill:%s}\n", page, ink)
 	}
 	const light = false
 	theme(light, "#ffffff", "#1c2128", "#39424e", "#5b6673", "#b4540a", "#8b95a1", "#c81e1e", "#ffffff")

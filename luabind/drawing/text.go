@@ -180,7 +180,7 @@ func (c *chart) plain(n int) []string {
 // labels are the lines of an arrow's label: the outcomes one after another, or with counts a line each.
 func (c *chart) labels(a arrow) []string {
 	const width, lines = 96, 3
-	if c.Data == NoData && !slices.ContainsFunc(a.edges, func(e Edge) bool { return e.Wrong != "" }) {
+	if !c.counts(a.from) && !slices.ContainsFunc(a.edges, func(e Edge) bool { return e.Wrong != "" }) {
 		return labelFont.wrap(joinLabels(a.edges), width, lines)
 	}
 	const most = 6
@@ -202,6 +202,7 @@ func (c *chart) outcome(e Edge, from int) string {
 		label += " ✗ " + e.Wrong
 	}
 	switch {
+	case !c.counts(from):
 	case c.Data == Coverage && e.Count == 0:
 		label += " (never)"
 	case c.Data == Counts:
