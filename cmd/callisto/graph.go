@@ -38,8 +38,8 @@ one to the next. It writes SVG, for which nothing else need be installed, Mermai
 Markdown, or DOT for Graphviz.
 
 --counts draws over it how often each step was entered, how it was left and how long it took, as a running server
-counts it: give the address of its admin.listen, or a file with what its /counts answered. --coverage marks
-what no test came to, from the file that callisto test --coverage writes.
+counts it: give the address of its admin.listen, or a file with what its /counts answered. --coverage
+reads a file of the same form and marks what was never reached.
 
 A flow with mistakes is drawn, too, with the mistakes in red; graph then exits with 1, as check does.`,
 		Example: `  callisto graph support/menu -o menu.svg
@@ -99,7 +99,7 @@ A flow with mistakes is drawn, too, with the mistakes in red; graph then exits w
 	cmd.Flags().StringVar(&format, "format", "", "svg, mermaid or dot (default: as FILE ends, else svg)")
 	cmd.Flags().StringVarP(&file, "output", "o", "", "write to `FILE`, not to stdout")
 	cmd.Flags().StringVar(&counts, "counts", "", "draw the counts of a running server over it: its `URL`, or a file")
-	cmd.Flags().StringVar(&coverage, "coverage", "", "mark what the tests did not come to, from the `FILE` of callisto test --coverage")
+	cmd.Flags().StringVar(&coverage, "coverage", "", "mark what was never reached, from a `FILE` of counts")
 	cmd.Flags().BoolVar(&subflows, "with-subflows", false, "draw the flows that it runs, too")
 	cmd.MarkFlagsMutuallyExclusive("counts", "coverage")
 	return cmd

@@ -223,7 +223,8 @@ func (l *layout) turnBack() {
 }
 
 // assignRanks puts each step below all that lead to it. A rank takes only what keeps the picture's width in
-// proportion; of more, those with the shortest way to the end move down.
+// proportion. Of more, those stay that were led to last, so that few arrows wait for their step at a time, and of
+// these those with the longest way to the end.
 func (l *layout) assignRanks() {
 	n := len(l.nodes)
 	var succ, pred = make([][]int, n), make([][]int, n)
@@ -249,6 +250,7 @@ func (l *layout) assignRanks() {
 
 	l.rank = make([]int, n)
 	waits := make([]int, n)
+	freed := make([]int, n) // the rank below which it can stand
 	var ready []int
 	for _, v := range order {
 		if waits[v] = len(pred[v]); waits[v] == 0 {
@@ -256,7 +258,7 @@ func (l *layout) assignRanks() {
 		}
 	}
 	for rank := 0; len(ready) > 0; rank++ {
-		slices.SortStableFunc(ready, func(a, b int) int { return cmp.Compare(height[b], height[a]) })
+		slices.SortStableFunc(ready, func(a, b int) int { return cmp.Or(cmp.Compare(freed[b], freed[a]), cmp.Compare(height[b], height[a])) })
 		wide, take := 0.0, 0
 		for take < len(ready) {
 			left, right := l.extent(ready[take])
@@ -271,6 +273,7 @@ func (l *layout) assignRanks() {
 			l.rank[v] = rank
 			for _, s := range succ[v] {
 				if waits[s]--; waits[s] == 0 {
+					freed[s] = rank
 					ready = append(ready, s)
 				}
 			}
