@@ -22,7 +22,7 @@ if not place then
   log.info("all lines to sales are busy", { why = why })
   return call:hangup("USER_BUSY")
 end
-call:bridge("user/1001", { timeout = "20s" })
+call:bridge("user/1001", { ring = "20s" })
 place:release()
 
 local allowed, wait = limit.rate("sms:" .. call.caller.number, 3, "1m")

@@ -307,7 +307,7 @@ func TestNamesInDocuments(t *testing.T) {
 func TestLogInDocuments(t *testing.T) {
 	text := documents(t)["docs/operations.md"]
 	var source strings.Builder
-	for _, pattern := range []string{"/engine/*.go", "/esl/*.go", "/luabind/*.go", "/cmd/callisto/*.go"} {
+	for _, pattern := range []string{"/engine/*.go", "/engine/services/*.go", "/esl/*.go", "/luabind/*.go", "/cmd/callisto/*.go"} {
 		files, _ := filepath.Glob(root + pattern)
 		for _, file := range files {
 			if strings.HasSuffix(file, "_test.go") {

@@ -263,12 +263,12 @@ func TestPlacesLapse(t *testing.T) {
 	}
 	ctx := within(t)
 	dead, alive, other := open(), open(), open()
+	lapses := time.Now().Add(lease) // or a little later
 	for _, l := range []*redisLimiter{dead, alive} {
 		if release, err := l.Acquire(ctx, "sales", 2); err != nil || release == nil {
 			t.Fatal(err)
 		}
 	}
-	lapses := time.Now().Add(lease)
 	close(dead.stop) // it renews no more
 	<-dead.done
 	dead.stop = make(chan struct{})
