@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"callisto/cmd/internal/simcall"
 	"callisto/engine"
 	"callisto/luabind"
 	"callisto/simulator"
@@ -149,23 +150,17 @@ func (b *bench) SetTime(at time.Time) error {
 
 // Leg implements luabind.Bench.
 func (b *bench) Leg(target string, leg luabind.TestLeg) error {
-	var behaviour simulator.Behaviour
-	switch how := leg.How; {
-	case how == "answers":
-		behaviour = simulator.Answers(leg.After, leg.Talks)
+	behaviour, ok := simcall.Refusal(leg.How, leg.After)
+	if leg.How == "answers" {
+		behaviour, ok = simulator.Answers(leg.After, leg.Talks), true
 		behaviour.HangupCause = leg.Cause
-	case how == "busy":
-		behaviour = simulator.Refuses("USER_BUSY", leg.After)
-	case how == "no_answer":
-		behaviour = simulator.NoAnswer()
-	case how != "" && strings.Trim(how, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == "":
-		behaviour = simulator.Refuses(how, leg.After)
-	default:
-		hint := luabind.Nearest(how, []string{"answers", "busy", "no_answer"})
+	}
+	if !ok {
+		hint := luabind.Nearest(leg.How, []string{"answers", "busy", "no_answer"})
 		if hint != "" {
 			hint = ", did you mean " + hint + "?"
 		}
-		return fmt.Errorf("test.leg: %q is none of answers, busy, no_answer or a cause such as CALL_REJECTED%s", how, hint)
+		return fmt.Errorf("test.leg: %q is none of answers, busy, no_answer or a cause such as CALL_REJECTED%s", leg.How, hint)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -177,14 +172,8 @@ func (b *bench) Leg(target string, leg luabind.TestLeg) error {
 func (b *bench) dialled(leg simulator.DialedLeg) (simulator.Behaviour, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, e := range append(b.legs[:len(b.legs):len(b.legs)], simulator.DefaultEndpoints()...) {
-		prefix, open := strings.CutSuffix(e.Pattern, "*")
-		if leg.DialString == e.Pattern || open && strings.HasPrefix(leg.DialString, prefix) {
-			if e.Behaviour == simulator.Answers(0, 0) {
-				e.Behaviour = simulator.Answers(2*time.Second, 5*time.Second)
-			}
-			return e.Behaviour, true
-		}
+	if said := simcall.Behaviour(simcall.Endpoints(b.legs), leg.DialString); said != nil {
+		return *said, true
 	}
 	return simulator.Behaviour{}, false
 }
@@ -222,7 +211,7 @@ func (b *bench) Failed(err error) {
 		text = fmt.Sprintf("%s:%d: %s", f.File, f.Line, text)
 	}
 	b.mu.Lock()
-	b.tell(event{at: b.clock.Now(), class: missed, what: "FAILED", text: plain(text)})
+	b.tell(event{at: b.clock.Now(), class: missed, what: "FAILED", text: simcall.Plain(text)})
 	b.mu.Unlock()
 }
 

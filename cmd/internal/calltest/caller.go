@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"callisto/cmd/internal/simcall"
 	"callisto/luabind"
 	"callisto/simulator"
 )
@@ -127,11 +128,9 @@ func (c *caller) why() string {
 	return text
 }
 
-const keys = "0123456789*#ABCDabcd"
-
 // Press implements luabind.Caller.
 func (c *caller) Press(digits string) error {
-	if digits == "" || strings.Trim(digits, keys) != "" {
+	if !simcall.IsKeys(digits) {
 		return fmt.Errorf("press: the keys are 0 to 9, *, # and A to D, not %q", digits)
 	}
 	if err := c.gone("press " + digits); err != nil {

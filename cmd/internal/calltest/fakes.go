@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"callisto/cmd/internal/simcall"
 	"callisto/esl"
 	"callisto/luabind"
 )
@@ -106,7 +107,7 @@ func (f *fakes) attempt(r luabind.HTTPRequest, sleep func(time.Duration) error) 
 	answer, ok := f.next(r)
 	b := f.bench
 	b.mu.Lock()
-	b.tell(event{at: b.clock.Now(), class: logged, what: "http", text: plain(r.Method + " " + url)})
+	b.tell(event{at: b.clock.Now(), class: logged, what: "http", text: simcall.Plain(r.Method + " " + url)})
 	b.mu.Unlock()
 	if !ok {
 		text := fmt.Sprintf("%s %s: the test does not say what it answers: test.http(%q, %q, { status = 200 })", r.Method, url, r.Method, url)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"callisto/cmd/internal/simcall"
 	"callisto/simulator"
 )
 
@@ -56,22 +57,17 @@ func (b *bench) observe(o simulator.Occurrence) {
 	defer b.mu.Unlock()
 	defer b.wake()
 	c := b.caller(o.Channel)
-	say := func(what, text string) {
-		b.tell(event{at: o.Time, class: switched, channel: o.Channel, what: what, text: plain(strings.TrimSpace(text))})
+	leg := ""
+	if o.Kind == simulator.Rings {
+		b.legName(o)
 	}
 	if c == nil {
-		switch o.Kind {
-		case simulator.Rings:
-			b.legName(o)
-		case simulator.Answered:
-			say("leg", b.leg(o.Channel)+" answers")
-		case simulator.HungUp:
-			say("leg", b.leg(o.Channel)+" hangs up: "+o.Name)
-		case simulator.Played:
-			say("leg", b.leg(o.Channel)+" hears "+o.Data)
-		case simulator.Said:
-			say("leg", b.leg(o.Channel)+" hears "+o.Name+": "+o.Data)
-		}
+		leg = b.leg(o.Channel)
+	}
+	if what, text := simcall.Words(o, leg, b.leg(o.Data)); what != "" {
+		b.tell(event{at: o.Time, class: switched, channel: o.Channel, what: what, text: text})
+	}
+	if c == nil {
 		return
 	}
 	f := &c.facts
@@ -82,40 +78,18 @@ func (b *bench) observe(o simulator.Occurrence) {
 		} else {
 			c.hear(sound{text: o.Data})
 		}
-		say("hears", o.Name+" "+o.Data)
 	case simulator.Said:
 		c.hear(sound{said: true, text: o.Data})
-		say("hears", o.Name+": "+o.Data)
 	case simulator.Executed:
 		f.Executed = append(f.Executed, strings.TrimSpace(o.Name+" "+o.Data))
-		switch o.Name {
-		case "socket": // that is us
-		case "playback", "speak", "say", "phrase": // heard
-		default:
-			say("switch", o.Name+" "+o.Data)
-		}
-	case simulator.Ran:
-		say("switch", "api "+o.Name+" "+o.Data)
-	case simulator.Evaluated:
-		say("expands", "${"+o.Name+"("+o.Data+")}")
-	case simulator.System:
-		say("expands", "a real switch would have run the shell command: "+o.Data)
 	case simulator.Dialled:
 		f.Dialled = append(f.Dialled, o.Data)
-		say("dials", o.Data)
-	case simulator.Bridged:
-		say("talks", "with "+b.leg(o.Data))
 	case simulator.Digit:
 		f.Pressed += o.Data
-		say("presses", o.Data)
-	case simulator.Sent:
-		say("sends", o.Data)
 	case simulator.Recorded:
 		f.Recorded = append(f.Recorded, o.Data)
-		say("records", o.Data)
 	case simulator.HungUp:
 		f.Cause = o.Name
-		say("ends", o.Name)
 	case simulator.Ended:
 		c.left = true
 		c.over = o.Time.Sub(c.began)
@@ -165,77 +139,48 @@ func (s *scribe) WithAttrs(attrs []slog.Attr) slog.Handler {
 func (s *scribe) WithGroup(string) slog.Handler { return s }
 
 func (s *scribe) Handle(_ context.Context, r slog.Record) error {
-	fields := map[string]string{}
-	var order []string
-	note := func(a slog.Attr) bool {
-		if _, ok := fields[a.Key]; !ok {
-			order = append(order, a.Key)
-		}
-		fields[a.Key] = a.Value.String()
-		return true
-	}
-	for _, a := range s.attrs {
-		note(a)
-	}
-	r.Attrs(note)
-
+	line := simcall.NewRecord(r, s.attrs)
 	b := s.bench
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	defer b.wake()
-	c := b.caller(fields["uuid"])
-	e := event{at: b.clock.Now(), class: logged, channel: fields["uuid"], what: strings.ToLower(r.Level.String()), text: r.Message}
-	at := fields["at"]
+	c := b.caller(line.UUID)
+	e := event{at: b.clock.Now(), class: logged, channel: line.UUID, what: strings.ToLower(r.Level.String()), text: line.Text(true)}
 	switch {
-	case r.Message == "call started" && at == "":
+	case line.Is("call started"):
 		if c != nil {
-			c.facts.Script = fields["script"]
+			c.facts.Script = line.Field("script")
 		}
 		e.what, e.class = "call", acted
-		e.text = fmt.Sprintf("%s calls %s and runs %s", fields["caller"], fields["destination"], fields["script"])
+		e.text = fmt.Sprintf("%s calls %s and runs %s", line.Field("caller"), line.Field("destination"), line.Field("script"))
 	case r.Message == "a connection brought no call":
 		for _, c := range b.callers {
 			c.returned = c.returned || c.facts.Script == ""
 		}
-		e.text += ": " + fields["error"]
-	case r.Message == "call ended" && at == "":
+	case line.Is("call ended"):
 		if c == nil {
 			return nil
 		}
 		c.returned = true
-		if ending := fields["ending"]; ending != "transferred" || c.facts.Ending == "" {
+		if ending := line.Field("ending"); ending != "transferred" || c.facts.Ending == "" {
 			c.facts.Ending = ending
 		}
 		if c.facts.Cause == "" {
-			c.facts.Cause = fields["cause"]
+			c.facts.Cause = line.Field("cause")
 		}
 		return nil
-	case fields["traceback"] != "" || r.Message == "script error" || r.Message == "panic in a call" || r.Message == "the call has no script to run":
-		f := fault{what: fields["error"], at: at, traceback: fields["traceback"]}
+	case line.Traceback != "" || r.Message == "script error" || r.Message == "panic in a call" || r.Message == "the call has no script to run":
+		f := fault{what: line.Field("error"), at: line.At, traceback: line.Traceback}
 		if r.Message != "script error" {
 			f.what = strings.TrimSuffix(r.Message+": "+f.what, ": ")
 		}
 		if c != nil {
 			c.errors = append(c.errors, f)
 		}
-		e.what, e.text = "error", f.String()
-		for frame := range strings.Lines(fields["traceback"]) {
-			e.more = append(e.more, plain(strings.TrimRight(frame, "\n")))
-		}
-	default:
-		if at != "" && c != nil {
-			c.facts.Log = append(c.facts.Log, r.Message)
-		}
-		for _, name := range order {
-			if name != "uuid" && name != "at" {
-				e.text += " " + name + "=" + quoted(fields[name])
-			}
-		}
-		if at != "" {
-			e.text += "  (" + at + ")"
-		}
+		e.what, e.text, e.more = "error", simcall.Plain(f.String()), line.Frames()
+	case line.At != "" && c != nil:
+		c.facts.Log = append(c.facts.Log, r.Message)
 	}
-	e.text = plain(e.text)
 	b.tell(e)
 	return nil
 }
@@ -288,25 +233,4 @@ func writeStory(w io.Writer, lines []line, indent string) {
 			fmt.Fprintf(w, "%s%20s%s\n", indent, "", more)
 		}
 	}
-}
-
-// plain shows control characters, which a terminal would obey, as escapes.
-func plain(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n':
-			return '⏎'
-		case r < ' ' || r == 0x7f:
-			return '�'
-		}
-		return r
-	}, strings.ReplaceAll(text, "\t", "  "))
-}
-
-// quoted is a field's value, in quotes where its end would not be seen.
-func quoted(value string) string {
-	if value == "" || strings.ContainsAny(value, " \t\r\n\"=") {
-		return fmt.Sprintf("%q", value)
-	}
-	return value
 }

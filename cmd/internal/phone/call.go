@@ -3,7 +3,6 @@ package phone
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -13,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"callisto/cmd/internal/simcall"
 	"callisto/engine"
 	"callisto/engine/services"
 	"callisto/luabind"
@@ -73,9 +73,9 @@ func Start(ctx context.Context, library *engine.Library, o Options, tell func(Ev
 		return nil, err
 	}
 	snapshot := library.Snapshot()
-	program, programs, err := find(snapshot, p.script)
+	program, programs, err := simcall.Script(snapshot, p.script)
 	if err != nil {
-		return nil, err
+		return nil, &ScriptError{err}
 	}
 	root := snapshot.Config.Scripts.Root
 	c := &Call{
@@ -114,20 +114,6 @@ func Start(ctx context.Context, library *engine.Library, o Options, tell func(Ev
 	return c, nil
 }
 
-// find is the script that is called. The error is a *ScriptError.
-func find(s *engine.Snapshot, script string) (*luabind.Program, map[string]*luabind.Program, error) {
-	program, programs, err := s.Script(script)
-	if err == nil {
-		return program, programs, nil
-	}
-	if missing := (*engine.NoScriptError)(nil); errors.As(err, &missing) && missing.Problem != nil {
-		problem := *missing.Problem
-		problem.Serving = ""
-		err = errors.New(problem.String())
-	}
-	return nil, nil, &ScriptError{err}
-}
-
 // place lets the call come in.
 func (c *Call) place(ctx context.Context, p *plan) error {
 	ours, theirs := simulator.Pipe()
@@ -142,7 +128,7 @@ func (c *Call) place(ctx context.Context, p *plan) error {
 		UUID:       c.uuid,
 		CallerName: p.Name, CallerNumber: p.Caller, Destination: p.Number,
 		Variables: p.vars,
-		Socket:    "127.0.0.1:8084/" + p.script + p.socket,
+		Socket:    p.socket,
 		Conn:      theirs,
 	})
 	if err != nil {
@@ -302,14 +288,14 @@ func (c *Call) observe(o simulator.Occurrence) {
 	if o.Channel != "" && o.Channel != c.uuid {
 		h.Leg = c.leg(o)
 	} else if o.Kind == simulator.Bridged {
-		h.Name = c.leg(simulator.Occurrence{Channel: o.Data})
+		h.With = c.leg(simulator.Occurrence{Channel: o.Data})
 	}
 	switch o.Kind {
 	case simulator.Played:
 		h.Text = c.prompts.text(o.Data)
 		h.Length, _ = c.prompts.sound(o.Data)
 	case simulator.Dialled, simulator.Rings:
-		h.Behaves = c.plan.behaviour(o.Data)
+		h.Behaves = simcall.Behaviour(c.plan.endpoints, o.Data)
 	}
 	c.emit(o.Time, h)
 	if o.Channel != c.uuid {

@@ -119,8 +119,8 @@ func TestLegs(t *testing.T) {
 			}
 			c.decide(call, rang.Channel)
 			if c.name == "answers and hangs up" {
-				if b := e.await(happens(simulator.Bridged)).(Happened); b.Name != "1001" && b.Leg != "1001" {
-					t.Errorf("the bridge is with %q", b.Name)
+				if b := e.await(happens(simulator.Bridged)).(Happened); b.With != "1001" && b.Leg != "1001" {
+					t.Errorf("the bridge is with %q", b.With)
 				}
 				call.HangupLeg(rang.Channel, "NORMAL_CLEARING")
 			}

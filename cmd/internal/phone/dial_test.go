@@ -45,30 +45,6 @@ func TestParsePresses(t *testing.T) {
 	}
 }
 
-func TestSocketWords(t *testing.T) {
-	for _, c := range []struct {
-		mode string
-		args []string
-		want string
-	}{
-		{"async full", nil, " async full"},
-		{"full", []string{"lang=sv", "x"}, " full lang=sv x"},
-		{"none", nil, ""},
-		{"", []string{"a=b"}, " a=b"},
-	} {
-		if got, err := socketWords(c.mode, c.args); got != c.want || err != nil {
-			t.Errorf("%q %q: %q, %v", c.mode, c.args, got, err)
-		}
-	}
-}
-
-// Nothing that a caller or a script chooses can move the cursor of the terminal.
-func TestPlain(t *testing.T) {
-	if got := plain("a\x1b[2Jb\nc\td\x7f"); strings.ContainsFunc(got, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		t.Errorf("%q", got)
-	}
-}
-
 func TestParseSayAndVars(t *testing.T) {
 	got, err := parseActs("say", []string{"yes please", "no@4s", "ada@example.com"})
 	if want := []act{{time.Second, "", "yes please"}, {4 * time.Second, "", "no"}, {5 * time.Second, "", "ada@example.com"}}; err != nil || !slices.Equal(got, want) {

@@ -1,9 +1,9 @@
 package phone
 
 import (
-	"log/slog"
 	"time"
 
+	"callisto/cmd/internal/simcall"
 	"callisto/engine"
 	"callisto/luabind"
 	"callisto/simulator"
@@ -31,6 +31,7 @@ type (
 	Happened struct {
 		simulator.Occurrence
 		Leg     string               // how the other leg is called; "" for the caller
+		With    string               // of a bridge: how the other is called
 		Text    string               // the words of the prompt that is played, where they are known
 		Length  time.Duration        // how long it is
 		Behaves *simulator.Behaviour // of what is dialled, or rings: how it was told to behave
@@ -53,12 +54,8 @@ type (
 
 	// Logged is a line that the call logs.
 	Logged struct {
-		Level     slog.Level
-		Message   string
-		Fields    []Field
-		At        string   // file:line of the script
-		Traceback string   // of an error
-		Source    []string // the lines of the file in At; nil where they are not known
+		simcall.Record
+		Source []string // the lines of the file in At; nil where they are not known
 	}
 
 	// Stepped says that a verb is about to run, and in which text of the script.
@@ -110,15 +107,3 @@ const (
 	HangsUp Act = "hangs up"
 	Answers Act = "answers"
 )
-
-// A Field is a field of a line that is logged.
-type Field struct{ Name, Value string }
-
-func (l Logged) field(name string) string {
-	for _, f := range l.Fields {
-		if f.Name == name {
-			return f.Value
-		}
-	}
-	return ""
-}

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"callisto/cmd/internal/simcall"
 	"callisto/luabind"
-	"callisto/simulator"
 )
 
 // Lines prints what happens in a call, a line for each thing: what the caller hears and does, what the
@@ -37,20 +37,19 @@ func (p *Lines) Tell(e Event) {
 	case Started:
 		l = line{What: "call", Text: fmt.Sprintf("%s calls %s and runs %s", what.Caller, what.Destination, what.Script)}
 	case Happened:
-		l.What, l.Text = happened(what)
-		l.Text = plain(l.Text)
+		l.What, l.Text = simcall.Words(what.Occurrence, what.Leg, what.With)
 	case Acted:
 		if what.Act == Says {
-			l = line{What: string(Says), Text: plain(what.Text)}
+			l = line{What: string(Says), Text: simcall.Plain(what.Text)}
 		}
 	case Asked:
-		l = line{What: "http", Text: plain(asked(what))}
+		l = line{What: "http", Text: simcall.Plain(asked(what))}
 	case Logged:
 		l = p.logged(what)
 	case Marked:
-		l = line{What: "step", Text: plain(marked(what))}
+		l = line{What: "step", Text: simcall.Plain(marked(what))}
 	case Wired:
-		l = line{What: "wire", Text: plain(wired(what))}
+		l = line{What: "wire", Text: simcall.Plain(wired(what))}
 	case Noted:
 		l = line{What: "note", Text: what.Text}
 	case Ended:
@@ -75,56 +74,6 @@ func (p *Lines) Tell(e Event) {
 	}
 }
 
-// happened is what the switch tells in words, with "" for what is said elsewhere.
-func happened(h Happened) (what, text string) {
-	if h.Leg != "" {
-		switch h.Kind {
-		case simulator.HungUp:
-			return "leg", h.Leg + " hangs up: " + h.Name
-		case simulator.Played:
-			return "leg", h.Leg + " hears " + h.Data
-		case simulator.Said:
-			return "leg", h.Leg + " hears " + h.Name + ": " + h.Data
-		}
-		return "", ""
-	}
-	switch h.Kind {
-	case simulator.Played:
-		return "hears", strings.TrimSpace(h.Name + " " + h.Data)
-	case simulator.Said:
-		return "hears", h.Name + ": " + h.Data
-	case simulator.Executed:
-		switch h.Name {
-		case "socket": // that is us
-		case "playback", "speak", "say", "phrase": // heard
-		default:
-			return "switch", strings.TrimSpace(h.Name + " " + h.Data)
-		}
-	case simulator.Ran:
-		if luabind.KeepsPlace(h.Channel, h.Name, h.Data) {
-			return "", "" // it is no verb's doing
-		}
-		return "switch", "api " + strings.TrimSpace(h.Name+" "+h.Data)
-	case simulator.Evaluated:
-		return "expands", "${" + h.Name + "(" + h.Data + ")}"
-	case simulator.System:
-		return "expands", "a real switch would have run the shell command: " + h.Data
-	case simulator.Dialled:
-		return "dials", h.Data
-	case simulator.Bridged:
-		return "talks", "with " + h.Name
-	case simulator.Digit:
-		return "presses", h.Data
-	case simulator.Sent:
-		return "sends", h.Data
-	case simulator.Recorded:
-		return "records", h.Data
-	case simulator.HungUp:
-		return "ends", h.Name
-	}
-	return "", ""
-}
-
 // logged is a line of the log in words; --json has the fields apart.
 func (p *Lines) logged(e Logged) line {
 	l := line{What: strings.ToLower(e.Level.String()), Text: e.Message, Fields: map[string]string{}, At: e.At}
@@ -134,36 +83,8 @@ func (p *Lines) logged(e Logged) line {
 	if e.Traceback != "" {
 		l.Fields["traceback"] = e.Traceback
 	}
-	l.Text = logText(e, !p.JSON)
-	for frame := range strings.Lines(e.Traceback) {
-		l.more = append(l.more, plain(strings.TrimRight(frame, "\n")))
-	}
+	l.Text, l.more = e.Text(!p.JSON), e.Frames()
 	return l
-}
-
-// logText is a line of the log on one line, with its fields and its place where whole is set. That of an
-// error is the error.
-func logText(e Logged, whole bool) string {
-	text := e.Message
-	if e.Traceback != "" && e.field("error") != "" {
-		text = e.field("error")
-		if e.Message != "script error" {
-			text = e.Message + ": " + text
-		}
-		if e.At != "" {
-			text = e.At + ": " + text
-		}
-		return plain(text)
-	}
-	if whole {
-		for _, f := range e.Fields {
-			text += " " + f.Name + "=" + quoted(f.Value)
-		}
-		if e.At != "" {
-			text += "  (" + e.At + ")"
-		}
-	}
-	return plain(text)
 }
 
 func asked(a Asked) string {
@@ -191,25 +112,4 @@ func wired(w Wired) string {
 		return "> " + w.Text
 	}
 	return "< " + w.Text
-}
-
-// plain shows control characters, which a terminal would obey, as others.
-func plain(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n':
-			return '⏎'
-		case r < ' ' || r >= 0x7f && r < 0xa0:
-			return '�'
-		}
-		return r
-	}, strings.ReplaceAll(text, "\t", "  "))
-}
-
-// quoted is a field's value, in quotes where its end would not be seen.
-func quoted(value string) string {
-	if value == "" || strings.ContainsAny(value, " \t\r\n\"=") {
-		return strconv.Quote(value)
-	}
-	return value
 }

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+
+	"callisto/cmd/internal/simcall"
 )
 
 // A logger is the slog.Handler of a call's engine: it tells what is logged.
@@ -28,40 +30,20 @@ func (l *logger) WithGroup(string) slog.Handler { return l }
 func (l *logger) Handle(_ context.Context, r slog.Record) error {
 	c := l.call
 	c.catchUp()
-	line := Logged{Level: r.Level, Message: r.Message}
-	each := func(a slog.Attr) bool {
-		switch value := a.Value.String(); a.Key {
-		case "uuid": // there is only one call
-		case "at":
-			line.At = value
-		case "traceback":
-			line.Traceback = value
-		default:
-			if i := slices.IndexFunc(line.Fields, func(f Field) bool { return f.Name == a.Key }); i >= 0 {
-				line.Fields[i].Value = value
-			} else {
-				line.Fields = append(line.Fields, Field{a.Key, value})
-			}
-		}
-		return true
-	}
-	r.Attrs(each)
-	for _, a := range l.attrs {
-		each(a)
-	}
+	line := Logged{Record: simcall.NewRecord(r, l.attrs)}
 	switch {
-	case r.Message == "call started" && line.At == "":
-		generation, _ := strconv.ParseUint(line.field("generation"), 10, 64)
-		c.emit(c.now(), Started{line.field("script"), generation, line.field("caller"), line.field("destination")})
+	case line.Is("call started"):
+		generation, _ := strconv.ParseUint(line.Field("generation"), 10, 64)
+		c.emit(c.now(), Started{line.Field("script"), generation, line.Field("caller"), line.Field("destination")})
 		return nil
-	case r.Message == "call ended" && line.At == "":
+	case line.Is("call ended"):
 		c.mu.Lock()
-		c.ending = line.field("ending")
+		c.ending = line.Field("ending")
 		c.mu.Unlock()
 		return nil
-	case r.Message == "step counted" && line.At == "":
+	case line.Is("step counted"):
 		return nil // of one call, whose steps are told
-	case r.Message == "script error", line.Traceback != "" && line.field("error") != "":
+	case r.Message == "script error", line.Traceback != "" && line.Field("error") != "":
 		c.mu.Lock()
 		c.raised = true
 		c.mu.Unlock()

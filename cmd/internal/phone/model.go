@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"callisto/cmd/internal/simcall"
 	"callisto/engine"
 	"callisto/luabind"
 	"callisto/simulator"
@@ -164,19 +165,16 @@ func (m *Model) tell(e Event) {
 		m.happened(e.At, what)
 	case Acted:
 		if what.Act == Says {
-			m.heard.add(entry{at: e.At, what: string(Says), text: plain(what.Text), style: byCaller})
+			m.heard.add(entry{at: e.At, what: string(Says), text: simcall.Plain(what.Text), style: byCaller})
 		}
 	case Asked:
-		m.logged.add(entry{at: e.At, what: "http", text: plain(asked(what))})
+		m.logged.add(entry{at: e.At, what: "http", text: simcall.Plain(asked(what))})
 	case Logged:
 		style := ordinary
 		if what.Level >= slog.LevelError {
 			style = bad
 		}
-		text := logText(what, true)
-		for frame := range strings.Lines(what.Traceback) {
-			text += "\n" + plain(strings.TrimRight(frame, "\n"))
-		}
+		text := strings.Join(append([]string{what.Text(true)}, what.Frames()...), "\n")
 		if what.Traceback != "" && m.fault.file == "" {
 			m.fault = placeOf(what.At, what.Source)
 		}
@@ -193,11 +191,11 @@ func (m *Model) tell(e Event) {
 				m.place = place{what.File, what.Line, "", what.Source}
 			}
 		}
-		m.heard.add(entry{at: e.At, what: "step", text: plain(marked(what)), style: remark})
+		m.heard.add(entry{at: e.At, what: "step", text: simcall.Plain(marked(what)), style: remark})
 	case Wired:
-		m.wire.add(entry{at: e.At, text: plain(wired(what))})
+		m.wire.add(entry{at: e.At, text: simcall.Plain(wired(what))})
 	case Noted:
-		m.heard.add(entry{at: e.At, what: "note", text: plain(what.Text), style: remark})
+		m.heard.add(entry{at: e.At, what: "note", text: simcall.Plain(what.Text), style: remark})
 	case Reloaded:
 		m.problems = what.Problems
 		for _, file := range what.Changed {
@@ -212,7 +210,7 @@ func (m *Model) tell(e Event) {
 		if what.Failed {
 			style = bad
 		}
-		m.heard.add(entry{at: e.At, what: "over", text: plain(what.Why), style: style})
+		m.heard.add(entry{at: e.At, what: "over", text: simcall.Plain(what.Why), style: style})
 		if m.fault.file != "" { // and not where a hangup handler was
 			m.place = m.fault
 		}
@@ -236,16 +234,16 @@ func (m *Model) happened(at time.Duration, h Happened) {
 		m.legHappened(at, h)
 	}
 	e := entry{at: at}
-	switch what, text := happened(h); {
+	switch what, text := simcall.Words(h.Occurrence, h.Leg, h.With); {
 	case what == "":
 		return
 	case what == "switch" || what == "expands":
 		m.set(at, h)
-		e.what, e.text, e.style = what, plain(text), remark
+		e.what, e.text, e.style = what, text, remark
 	default:
-		e.what, e.text = what, plain(text)
+		e.what, e.text = what, text
 		if h.Text != "" {
-			e.quote = plain(h.Text)
+			e.quote = simcall.Plain(h.Text)
 		}
 		switch h.Kind {
 		case simulator.Digit:
@@ -264,11 +262,11 @@ func (m *Model) set(at time.Duration, h Happened) {
 	case "uuid_setvar":
 		if _, rest, ok := strings.Cut(h.Data, " "); ok {
 			name, value, _ := strings.Cut(rest, " ")
-			m.assign(variable{name: name, value: plain(value), unset: value == "", at: at})
+			m.assign(variable{name: name, value: simcall.Plain(value), unset: value == "", at: at})
 		}
 	case "set", "export", "bridge_export":
 		name, value, _ := strings.Cut(strings.TrimPrefix(h.Data, "nolocal:"), "=")
-		m.assign(variable{name: name, value: plain(value), at: at})
+		m.assign(variable{name: name, value: simcall.Plain(value), at: at})
 	case "unset":
 		m.assign(variable{name: h.Data, unset: true, at: at})
 	case "multiset":
@@ -278,7 +276,7 @@ func (m *Model) set(at time.Duration, h Happened) {
 		}
 		for one := range strings.SplitSeq(list, separator) {
 			if name, value, ok := strings.Cut(one, "="); ok {
-				m.assign(variable{name: name, value: plain(value), at: at})
+				m.assign(variable{name: name, value: simcall.Plain(value), at: at})
 			}
 		}
 	case "multiunset":
@@ -290,7 +288,7 @@ func (m *Model) set(at time.Duration, h Happened) {
 
 // assign puts a variable in front of those that were changed before.
 func (m *Model) assign(v variable) {
-	v.name = plain(v.name)
+	v.name = simcall.Plain(v.name)
 	kept := m.vars[:0:0]
 	for _, old := range m.vars {
 		if old.name != v.name {
@@ -305,9 +303,9 @@ func (m *Model) assign(v variable) {
 
 func (m *Model) legHappened(at time.Duration, h Happened) {
 	if h.Kind == simulator.Rings {
-		m.legs = append(m.legs, leg{uuid: h.Channel, name: plain(h.Leg), dialled: plain(h.Data), at: at})
+		m.legs = append(m.legs, leg{uuid: h.Channel, name: simcall.Plain(h.Leg), dialled: simcall.Plain(h.Data), at: at})
 		if h.Name == "" { // else the caller's channel has told that it dials
-			m.heard.add(entry{at: at, what: "dials", text: plain(h.Data), style: remark})
+			m.heard.add(entry{at: at, what: "dials", text: simcall.Plain(h.Data), style: remark})
 		}
 		if m.leg >= len(m.legs) || m.legs[m.leg].state == gone {
 			m.leg = len(m.legs) - 1
@@ -319,7 +317,6 @@ func (m *Model) legHappened(at time.Duration, h Happened) {
 			switch h.Kind {
 			case simulator.Answered:
 				m.setLeg(i, talks, at, "")
-				m.heard.add(entry{at: at, what: "leg", text: m.legs[i].name + " answers", style: remark})
 			case simulator.HungUp:
 				m.setLeg(i, gone, at, h.Name)
 			}

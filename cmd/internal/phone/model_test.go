@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"callisto/cmd/internal/simcall"
 	"callisto/engine"
 	"callisto/luabind"
 	"callisto/simulator"
@@ -125,6 +126,10 @@ func on(at time.Duration, kind simulator.Kind, name, data string) Event {
 	return Event{at, Happened{Occurrence: simulator.Occurrence{Channel: "ada", Kind: kind, Name: name, Data: data}}}
 }
 
+func bridged(at time.Duration, with string) Event {
+	return Event{at, Happened{Occurrence: simulator.Occurrence{Channel: "ada", Kind: simulator.Bridged, Data: "uuid-" + with}, With: with}}
+}
+
 func onLeg(at time.Duration, leg string, kind simulator.Kind, name, data string) Event {
 	return Event{at, Happened{Occurrence: simulator.Occurrence{Channel: "uuid-" + leg, Kind: kind, Name: name, Data: data}, Leg: leg}}
 }
@@ -148,7 +153,7 @@ var begins = batch{
 var bridges = batch{
 	on(4*seconds, simulator.Digit, "", "1"),
 	step(4*seconds, 4, "log.info"),
-	{4 * seconds, Logged{Level: slog.LevelInfo, Message: "chosen", Fields: []Field{{"digits", "1"}}, At: "menu.lua:4"}},
+	{4 * seconds, Logged{Record: simcall.Record{Level: slog.LevelInfo, Message: "chosen", Fields: []simcall.Field{{Name: "digits", Value: "1"}}, At: "menu.lua:4"}}},
 	step(4*seconds, 5, "set"),
 	on(4*seconds, simulator.Executed, "set", "department=sales"),
 	step(4020*time.Millisecond, 6, "bridge"),
@@ -176,12 +181,12 @@ func TestViews(t *testing.T) {
 		b.send(reloads, tick{9500 * time.Millisecond, Hearing{}})
 		b.press("w", "tab", "tab")
 		show("a script was saved; the wire is shown, the variables have the focus")
-		b.send(breaks, batch{onLeg(12*seconds, "1001", simulator.Answered, "", ""), on(12*seconds, simulator.Bridged, "1001", "uuid-1001")})
+		b.send(breaks, batch{onLeg(12*seconds, "1001", simulator.Answered, "", ""), bridged(12*seconds, "1001")})
 		show("a script was broken, and the leg talks")
 		b.send(batch{
 			onLeg(15*seconds, "1001", simulator.HungUp, "NORMAL_CLEARING", ""),
-			{15 * seconds, Logged{Level: slog.LevelError, Message: "script error", Fields: []Field{{"error", "no such thing"}}, At: "menu.lua:8",
-				Traceback: "menu.lua:8 in main chunk", Source: menuLua}},
+			{15 * seconds, Logged{Record: simcall.Record{Level: slog.LevelError, Message: "script error", Fields: []simcall.Field{{Name: "error", Value: "no such thing"}}, At: "menu.lua:8",
+				Traceback: "menu.lua:8 in main chunk"}, Source: menuLua}},
 			on(15*seconds, simulator.HungUp, "NORMAL_TEMPORARY_FAILURE", ""),
 			{15 * seconds, Ended{"the script raised an error (NORMAL_TEMPORARY_FAILURE)", "script error", "NORMAL_TEMPORARY_FAILURE", true}},
 		})
@@ -232,7 +237,7 @@ func TestNothingEscapes(t *testing.T) {
 	b := newBench(120, 40)
 	b.send(batch{{0, Dialling{}}, {0, Started{evil, 1, evil, evil}}}, batch{
 		on(0, simulator.Played, "", evil), on(0, simulator.Executed, "set", evil+"="+evil), Event{0, Acted{Says, "", evil}}, Event{0, Asked{Method: evil, URL: evil, Error: evil}}, onLeg(0, evil, simulator.Rings, "", evil),
-		{0, Logged{Message: evil, Fields: []Field{{evil, evil}}, Traceback: evil}}, {0, Wired{true, evil}}, {0, Noted{evil}},
+		{0, Logged{Record: simcall.Record{Message: evil, Fields: []simcall.Field{{Name: evil, Value: evil}}, Traceback: evil}}}, {0, Wired{true, evil}}, {0, Noted{evil}},
 		{0, Stepped{luabind.Step{Verb: evil, File: evil, Line: 1}, []string{evil}}},
 		{0, Marked{Mark: luabind.Mark{Flow: evil, Step: evil}, Kind: evil}}, {0, Reloaded{2, []string{evil}, []engine.Problem{{File: evil, Message: evil}}}},
 	}, tick{0, Hearing{evil, evil, 0, seconds}})

@@ -2,10 +2,10 @@ package phone
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
+	"callisto/cmd/internal/simcall"
 	"callisto/engine"
 	"callisto/simulator"
 )
@@ -39,7 +39,7 @@ type Options struct {
 type plan struct {
 	Options
 	script    string // its canonical name
-	socket    string // the words behind its name
+	socket    string // the data of the socket action
 	vars      []simulator.Variable
 	acts      []act
 	endpoints []simulator.Endpoint
@@ -69,54 +69,14 @@ func (o Options) plan() (*plan, error) {
 	if p.vars, err = parseVars(o.Vars); err != nil {
 		return nil, err
 	}
-	if p.socket, err = socketWords(o.Mode, o.Args); err != nil {
+	if p.script, err = engine.ScriptName(o.Script); err != nil {
 		return nil, err
 	}
-	if p.script, err = engine.ScriptName(o.Script); err != nil {
+	if p.socket, err = simcall.Socket(p.script, o.Mode, o.Args); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
-
-// behaviour is how a leg was told to behave; nil where nothing was said and the switch has its own ways.
-func (p *plan) behaviour(dialled string) *simulator.Behaviour {
-	for i, e := range p.endpoints {
-		prefix, open := strings.CutSuffix(e.Pattern, "*")
-		if dialled == e.Pattern || open && strings.HasPrefix(dialled, prefix) {
-			return &p.endpoints[i].Behaviour
-		}
-	}
-	return nil
-}
-
-// socketWords is what follows the address in the data of the dialplan's socket action.
-func socketWords(mode string, args []string) (string, error) {
-	var words []string
-	for word := range strings.FieldsSeq(mode) {
-		switch word {
-		case "async", "full":
-			words = append(words, word)
-		case "none":
-		default:
-			return "", fmt.Errorf("--mode %s: the words are async and full, either, both, or none", mode)
-		}
-	}
-	for _, a := range args {
-		if a == "" || len(strings.Fields(a)) != 1 || strings.ContainsAny(a, " \t\r\n") {
-			return "", fmt.Errorf("the argument %q is not one word: in the dialplan, spaces separate arguments", a)
-		}
-		words = append(words, a)
-	}
-	if len(words) == 0 {
-		return "", nil
-	}
-	return " " + strings.Join(words, " "), nil
-}
-
-// keys are the keys of a telephone.
-const keys = "0123456789*#ABCDabcd"
-
-func isKeys(text string) bool { return text != "" && strings.Trim(text, keys) == "" }
 
 // parseActs reads what the caller presses or says, each a second after the one before or at its own time.
 func parseActs(flag string, list []string) ([]act, error) {
@@ -142,7 +102,7 @@ func parseActs(flag string, list []string) ([]act, error) {
 			return nil, fmt.Errorf("--say %s: there is nothing to say", text)
 		case flag == "say":
 			a.say = what
-		case !isKeys(what):
+		case !simcall.IsKeys(what):
 			return nil, fmt.Errorf("--press %s: the keys are 0 to 9, *, # and A to D", text)
 		default:
 			a.keys = what
@@ -176,7 +136,6 @@ func parseVars(list []string) ([]simulator.Variable, error) {
 // parseLegs says how those behave who are called: as the list says, else they answer and talk
 // for a while, or wait for somebody to decide.
 func parseLegs(list []string, ask bool) ([]simulator.Endpoint, error) {
-	answers := simulator.Answers(2*time.Second, 5*time.Second)
 	var endpoints []simulator.Endpoint
 	for _, text := range list {
 		target, how, _ := cutLast(text, '=')
@@ -184,28 +143,18 @@ func parseLegs(list []string, ask bool) ([]simulator.Endpoint, error) {
 			return nil, fmt.Errorf("--leg %s: write TARGET=answered, TARGET=busy, TARGET=no_answer or TARGET=CAUSE", text)
 		}
 		var b simulator.Behaviour
-		switch {
-		case how == "answered":
-			b = answers
-		case how == "busy":
-			b = simulator.Refuses("USER_BUSY", time.Second)
-		case how == "no_answer":
-			b = simulator.NoAnswer()
-		case how != "" && strings.Trim(how, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == "":
-			b = simulator.Refuses(how, time.Second)
-		default:
+		ok := true
+		if how == "answered" {
+			b = simcall.Usual
+		} else if b, ok = simcall.Refusal(how, time.Second); !ok {
 			return nil, fmt.Errorf("--leg %s: %q is none of answered, busy, no_answer or a cause such as CALL_REJECTED", text, how)
 		}
 		endpoints = append(endpoints, simulator.Endpoint{Pattern: target, Behaviour: b})
 	}
-	for _, e := range simulator.DefaultEndpoints() {
-		switch {
-		case ask:
-			e.Behaviour = simulator.NoAnswer()
-		case e.Behaviour.HangupAfter == 0:
-			e.Behaviour = answers
-		}
-		endpoints = append(endpoints, e)
+	said := len(endpoints)
+	endpoints = simcall.Endpoints(endpoints)
+	for i := said; ask && i < len(endpoints); i++ {
+		endpoints[i].Behaviour = simulator.NoAnswer()
 	}
-	return slices.Clip(endpoints), nil
+	return endpoints, nil
 }

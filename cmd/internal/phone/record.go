@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"callisto/cmd/internal/simcall"
 	"callisto/simulator"
 )
 
@@ -179,7 +180,7 @@ func (r *Recorder) Tell(e Event) {
 		t.asked(what)
 	case Logged:
 		if what.Traceback != "" && t.failure == "" {
-			t.failure = what.field("error")
+			t.failure = what.Field("error")
 		}
 	case Ended:
 		t.ended = &what
@@ -305,7 +306,7 @@ func (w *way) lua() string {
 	near := func(a, b time.Duration) bool { return (a - b).Abs() < fuzz }
 	byItself := w.byHand || w.answered > 0 && w.was.HangupAfter > 0 && near(w.over-w.answered, w.was.HangupAfter) ||
 		w.answered == 0 && w.was.Cause != "" && w.cause == w.was.Cause
-	if w.was == simulator.Answers(2*time.Second, 5*time.Second) && !w.byHand {
+	if w.was == simcall.Usual && !w.byHand {
 		return ""
 	}
 	switch {
@@ -526,7 +527,7 @@ func (t *take) summary() string {
 	case len(list) > 5:
 		list = append(list[:4:4], "…", list[len(list)-1])
 	}
-	return plain(strings.Join(list, ", "))
+	return simcall.Plain(strings.Join(list, ", "))
 }
 
 // lua is a string in Lua.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"callisto/cmd/internal/simcall"
 	"callisto/luabind"
 	"callisto/simulator"
 )
@@ -68,7 +69,7 @@ func TestRecorder(t *testing.T) {
 		Event{45 * seconds, Ended{"the caller hung up", "caller hung up", "ORIGINATOR_CANCEL", false}},
 	)
 	tell(begins...) // another call, whose script fails
-	tell(Event{seconds, Logged{Message: "script error", Fields: []Field{{"error", `no "such" thing`}}, Traceback: "menu.lua:3 in main chunk"}},
+	tell(Event{seconds, Logged{Record: simcall.Record{Message: "script error", Fields: []simcall.Field{{Name: "error", Value: `no "such" thing`}}, Traceback: "menu.lua:3 in main chunk"}}},
 		Event{seconds, Ended{"the script raised an error", "script error", "NORMAL_TEMPORARY_FAILURE", true}})
 	tell(Event{0, Dialling{}}) // one of which nothing came
 	tell(begins...)            // and one that was cut off

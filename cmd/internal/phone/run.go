@@ -16,6 +16,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/term"
 
+	"callisto/cmd/internal/simcall"
 	"callisto/engine"
 )
 
@@ -106,7 +107,7 @@ func keyboard(in io.Reader, c caller, stderr io.Writer) {
 		case text == "":
 		case strings.EqualFold(text, "h"):
 			c.Hangup()
-		case isKeys(text):
+		case simcall.IsKeys(text):
 			c.Press(text)
 		case says && said != "":
 			c.Say(said)
@@ -128,8 +129,8 @@ func screen(ctx context.Context, library *engine.Library, o Options, t Terminal,
 	if err != nil {
 		return false, err
 	}
-	if _, _, err := find(library.Snapshot(), p.script); err != nil { // nothing that a save while the phone is on would mend
-		return false, err
+	if _, _, err := simcall.Script(library.Snapshot(), p.script); err != nil { // nothing that a save while the phone is on would mend
+		return false, &ScriptError{err}
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+
+	"callisto/cmd/internal/simcall"
 )
 
 // What the model is sent besides what comes from the terminal.
@@ -54,7 +56,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			m.keypad.Hangup()
 		}
 		if msg.err != nil {
-			m.state, m.why, m.failed = over, plain(msg.err.Error()), true
+			m.state, m.why, m.failed = over, simcall.Plain(msg.err.Error()), true
 			m.heard.add(entry{what: "error", text: m.why, style: bad})
 		}
 	case tea.KeyPressMsg:
@@ -62,8 +64,8 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.PasteMsg:
 		switch {
 		case m.typing:
-			m.text = append(m.text, []rune(plain(msg.Content))...)
-		case isKeys(strings.TrimSpace(msg.Content)) && m.state == up:
+			m.text = append(m.text, []rune(simcall.Plain(msg.Content))...)
+		case simcall.IsKeys(strings.TrimSpace(msg.Content)) && m.state == up:
 			m.keypad.Press(strings.TrimSpace(msg.Content))
 		}
 	}
@@ -125,7 +127,7 @@ func (m *Model) key(k tea.KeyPressMsg) tea.Cmd {
 	case "end", "G", "esc":
 		m.scroll[m.focus] = 0
 	default:
-		if isKeys(k.Text) && !strings.ContainsAny(k.Text, "abcd") && m.state == up {
+		if simcall.IsKeys(k.Text) && !strings.ContainsAny(k.Text, "abcd") && m.state == up {
 			m.keypad.Press(k.Text)
 		}
 	}
@@ -173,7 +175,7 @@ func (m *Model) typeKey(k tea.KeyPressMsg) {
 		text := strings.TrimRight(string(m.text), " ")
 		m.text = []rune(text[:strings.LastIndexByte(text, ' ')+1])
 	default:
-		m.text = append(m.text, []rune(plain(k.Text))...)
+		m.text = append(m.text, []rune(simcall.Plain(k.Text))...)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
+
+	"callisto/cmd/internal/simcall"
 )
 
 // A paneID is one part of the screen.
@@ -59,7 +61,7 @@ const (
 func (m *Model) View() tea.View {
 	v := tea.NewView(strings.Join(m.screen(), "\n"))
 	v.AltScreen = true
-	v.WindowTitle = "callisto dial " + plain(m.script)
+	v.WindowTitle = "callisto dial " + simcall.Plain(m.script)
 	return v
 }
 
@@ -214,7 +216,7 @@ func (m *Model) header(w int) string {
 	if m.generation > 0 {
 		state = fmt.Sprintf("generation %d  %s", m.generation, state)
 	}
-	left := " " + plain(m.script) + "   " + plain(m.caller) + " → " + plain(m.number)
+	left := " " + simcall.Plain(m.script) + "   " + simcall.Plain(m.caller) + " → " + simcall.Plain(m.number)
 	left = cut(left, max(w-lipgloss.Width(state)-2, 0))
 	return cut(pad(left, w-lipgloss.Width(state)-1)+state+" ", w)
 }
@@ -231,7 +233,7 @@ func (m *Model) notes(w, limit int) []string {
 		if more := len(m.changed) - 3; more > 0 {
 			changed += fmt.Sprintf(" and %d more", more)
 		}
-		for _, row := range fold(fmt.Sprintf("generation %d: %s changed%s", m.newest, plain(changed), stays), w-1) {
+		for _, row := range fold(fmt.Sprintf("generation %d: %s changed%s", m.newest, simcall.Plain(changed), stays), w-1) {
 			rows = append(rows, m.style.fresh.Render(" "+row))
 		}
 	}
@@ -240,7 +242,7 @@ func (m *Model) notes(w, limit int) []string {
 			rows = append(rows, m.style.bad.Render(cut(fmt.Sprintf(" and %d more problems", len(m.problems)-i), w)))
 			break
 		}
-		for _, row := range fold(plain(p.String()), w-1) {
+		for _, row := range fold(simcall.Plain(p.String()), w-1) {
 			rows = append(rows, m.style.bad.Render(" "+row))
 		}
 	}
@@ -287,7 +289,7 @@ func (m *Model) playing(w int) string {
 		}
 		return m.style.dim.Render(cut("  "+text, w))
 	}
-	name := "▶ " + plain(h.What)
+	name := "▶ " + simcall.Plain(h.What)
 	if h.Length < 0 {
 		return m.style.live.Render(cut(name, max(w-len(short(h.Position))-1, 0)) + " " + short(h.Position))
 	}
@@ -357,7 +359,7 @@ func (m *Model) where(w, h int) []string {
 		if m.state == up {
 			text += "  " + short(m.elapsed-m.flowAt)
 		}
-		rows = append(rows, m.style.mark.Render(cut(plain(text), w)))
+		rows = append(rows, m.style.mark.Render(cut(simcall.Plain(text), w)))
 	}
 	if m.place.file == "" {
 		return rows
@@ -366,7 +368,7 @@ func (m *Model) where(w, h int) []string {
 	if m.place.verb != "" {
 		at += "  " + m.place.verb
 	}
-	rows = append(rows, cut(plain(at), w))
+	rows = append(rows, cut(simcall.Plain(at), w))
 	room := h - len(rows)
 	if room <= 0 || len(m.place.source) == 0 {
 		return rows
@@ -379,7 +381,7 @@ func (m *Model) where(w, h int) []string {
 		if i == m.place.line-1 {
 			mark, style = "►", m.style.mark
 		}
-		rows = append(rows, style.Render(cut(fmt.Sprintf("%s %*d  %s", mark, digits, i+1, plain(strings.TrimRight(m.place.source[i], "\r"))), w)))
+		rows = append(rows, style.Render(cut(fmt.Sprintf("%s %*d  %s", mark, digits, i+1, simcall.Plain(strings.TrimRight(m.place.source[i], "\r"))), w)))
 	}
 	return rows
 }
