@@ -48,6 +48,7 @@ func newRoot() *cobra.Command {
 and scripts/support/menu.lua runs for that call. Save the file, and the next call runs
 the new version.
 
+  callisto new DIRECTORY  begin a project
   callisto serve          take calls
   callisto dial SCRIPT    try a script without a FreeSWITCH
   callisto check          find mistakes before a caller does
@@ -65,6 +66,6 @@ could not run.`,
 	})
 	root.PersistentFlags().StringP("config", "c", "", "configuration `file` (default: config.toml, where there is one)")
 	root.PersistentFlags().String("root", "", "the scripts' `directory`, instead of the configuration's scripts.root")
-	root.AddCommand(newServe(), newCheck(), newDial(), newTest(), newRoutes(), newGraph(), newTypes(), newVersion())
+	root.AddCommand(newNew(), newServe(), newCheck(), newDial(), newTest(), newRoutes(), newGraph(), newTypes(), newVersion())
 	return root
 }
