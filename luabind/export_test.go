@@ -48,3 +48,17 @@ func KeptNumber(n float64) float64 {
 	}
 	return float64(keptValue(nil, text).(lua.LNumber))
 }
+
+// AllMatches are the places that re.all finds.
+func AllMatches(expression, text string) (list [][]int, err error) {
+	shared()
+	L := lua.NewState(lua.Options{SkipOpenLibs: true})
+	defer L.Close()
+	x, err := compileExpression(expression)
+	if err != nil {
+		return nil, err
+	}
+	s := &search{expression: x, L: L, m: newMeter(L), text: text}
+	s.each(1<<30, func(m []int) { list = append(list, m) })
+	return list, nil
+}

@@ -157,7 +157,7 @@ func example(p luabind.Param) string {
 		return strconv.Quote(p.Enum[0])
 	}
 	switch p.Type {
-	case luabind.Integer, luabind.Duration:
+	case luabind.Integer, luabind.Number, luabind.Duration:
 		return "1000"
 	case luabind.Boolean:
 		return "true"

@@ -34,12 +34,16 @@ var Modules []*Module
 func init() { // not an initialiser: the functions look into the table
 	Modules = []*Module{
 		configModule,
+		cryptoModule,
+		csvModule,
 		httpModule,
 		jsonModule,
 		kvModule,
 		limitModule,
 		logModule,
+		reModule,
 		timeModule,
+		urlModule,
 	}
 }
 

@@ -239,7 +239,7 @@ func TestOpenChanges(t *testing.T) {
 			next := at.Add(time.Duration(i) * time.Minute)
 			now, _, _ := luabind.OpenAt(text, next)
 			if changed := !change.IsZero() && !next.Before(change); changed {
-				if now == open {
+				if now, _, _ = luabind.OpenAt(text, change); now == open {
 					t.Fatalf("%s at %s: %v does not change at %s", text, at, open, change)
 				}
 				return

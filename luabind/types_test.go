@@ -29,7 +29,7 @@ type function struct {
 
 var (
 	identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	declared   = regexp.MustCompile(`^function ([A-Za-z_.:]+)\(([^)]*)\) end$`)
+	declared   = regexp.MustCompile(`^function ([A-Za-z0-9_.:]+)\(([^)]*)\) end$`)
 )
 
 // readDefinitions understands a LuaCATS file, or says at which line it does not.
