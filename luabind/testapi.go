@@ -165,7 +165,7 @@ var testModule = &Module{
 				{Name: "sip", Type: Boolean, Doc: "true: a SIP channel, which has no media before it is answered"},
 				{Name: "time", Type: String, Doc: "when it is, as for test.time"},
 			},
-			Results: []Result{{"caller", "Caller", "who calls"}},
+			Results: []Result{{"caller", "TestCaller", "who calls"}},
 			Doc:     "Lets somebody call. The call goes on while the test waits: in `caller:hears`, `caller:waits`, `caller:ends`, `test.wait`.",
 			run:     testCall,
 		},
@@ -251,7 +251,7 @@ var testModule = &Module{
 }
 
 var callerClass = &Class{
-	Name: "Caller", Article: "a caller", Var: "caller",
+	Name: "TestCaller", Article: "a caller", Var: "caller",
 	Doc: "Somebody who calls, with a script of their own: what they wait for, press and say.",
 	Methods: []Verb{
 		{

@@ -50,6 +50,12 @@ func WriteTypes(w io.Writer) error {
 		t.module(m)
 	}
 	t.flow()
+	for _, m := range TestModules {
+		for _, k := range m.Classes {
+			t.class(k)
+		}
+		t.module(m)
+	}
 	_, err := w.Write(t.Bytes())
 	return err
 }
@@ -96,18 +102,22 @@ func (t *typeWriter) class(k *Class) {
 }
 
 func (t *typeWriter) module(m *Module) {
-	t.comment(m.Doc)
-	t.line("---@class " + m.Name)
-	for _, v := range m.Values {
-		t.line("---@field " + v.Name + " " + v.Type + " " + oneLine(v.Doc))
+	prefix := ""
+	if m.Name != "" { // the module without a name has globals
+		prefix = m.Name + "."
+		t.comment(m.Doc)
+		t.line("---@class " + m.Name)
+		for _, v := range m.Values {
+			t.line("---@field " + v.Name + " " + v.Type + " " + oneLine(v.Doc))
+		}
+		if m.index != nil {
+			t.line("---@field [string] any")
+		}
+		t.line(m.Name + " = {}")
+		t.line("")
 	}
-	if m.index != nil {
-		t.line("---@field [string] any")
-	}
-	t.line(m.Name + " = {}")
-	t.line("")
 	for i := range m.Functions {
-		t.verb(m.Name+".", m.Name, &m.Functions[i])
+		t.verb(prefix, m.Name, &m.Functions[i])
 	}
 }
 

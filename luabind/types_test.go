@@ -322,6 +322,17 @@ func TestTypes(t *testing.T) {
 			}
 		}
 	}
+	for _, m := range luabind.TestModules {
+		prefix := ""
+		if m.Name != "" {
+			prefix = m.Name + "."
+		}
+		verbs(prefix, m.Name, m.Functions)
+		for _, k := range m.Classes {
+			verbs(k.Name+":", k.Name, k.Methods)
+			fields(k.Name, k.Fields)
+		}
+	}
 	for _, k := range luabind.StepKinds {
 		functions = append(functions, "flow."+k.Name)
 		if f, ok := d.functions["flow."+k.Name]; !ok || !f.doc {
