@@ -895,25 +895,42 @@ func TestServeSaysWhyItCannot(t *testing.T) {
 	}
 }
 
-// Who watches the server is told of every verb, of which call and where, before it runs.
+// Who watches the server is told of every verb and step, of which call and where, before it runs.
 func TestTap(t *testing.T) {
 	var mu sync.Mutex
 	steps := map[string][]string{}
 	h := newHouse(t, "", map[string]string{
 		"main.lua":  "call:answer()\nrequire('greet').greet(call)",
 		"greet.lua": "return { greet = function(call)\n\n  call:playback('x.wav')\nend }",
+		"flow.lua":  "return flow { start = 'hello',\n hello = flow.playback { 'x.wav', next = 'bye' },\n bye = flow.hangup {} }",
 	}, func(h *house) {
 		h.server.Tap = func(uuid string, step luabind.Step) {
 			mu.Lock()
 			defer mu.Unlock()
 			steps[uuid] = append(steps[uuid], fmt.Sprintf("%s:%d %s", step.File, step.Line, step.Verb))
 		}
+		h.server.Flow = func(uuid string, mark luabind.Mark) {
+			mu.Lock()
+			defer mu.Unlock()
+			steps[uuid] = append(steps[uuid], strings.TrimSpace(mark.Flow+"/"+mark.Step+" "+mark.Outcome))
+		}
 	})
 	one, two := h.call("main", "async full"), h.call("main", "async full")
+	three := h.call("flow", "async full")
+	h.outcome(three)
 	h.outcome(one)
 	h.outcome(two)
 	mu.Lock()
 	defer mu.Unlock()
+	var marks []string
+	for _, step := range steps[three.UUID] {
+		if strings.HasPrefix(step, "flow/") {
+			marks = append(marks, step)
+		}
+	}
+	if got, want := strings.Join(marks, ", "), "flow/hello, flow/hello next, flow/bye, flow/bye (ended)"; got != want {
+		t.Errorf("it was told of %s, want %s", got, want)
+	}
 	for _, c := range []*simulator.Channel{one, two} {
 		if got, want := strings.Join(steps[c.UUID], ", "), "main.lua:1 answer, greet.lua:3 playback"; got != want {
 			t.Errorf("it was told of %s, want %s", got, want)

@@ -18,7 +18,9 @@
 // what was played, said, set, dialled, and every application's argument as the
 // application saw it. API functions that an expansion of ${…} ran are there as
 // [Evaluated], shell commands that a real switch would have run as [System];
-// neither the simulator nor anything in it ever runs one.
+// neither the simulator nor anything in it ever runs one. [Channel.Hearing] is what a
+// channel hears at the moment; a dialled leg that rings can be answered
+// ([Channel.Answer]) or refused ([Channel.Hangup]) by hand.
 //
 // # What it does
 //

@@ -13,7 +13,7 @@ import (
 	"callisto/simulator"
 )
 
-// A line is what the screen's keys act on. None of its methods but Redial may wait for anything.
+// A keypad is what the screen's keys act on: a handset. None of its methods but Redial may wait for anything.
 type keypad interface {
 	Press(keys string)
 	Say(text string)
