@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/mail"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -36,6 +37,7 @@ type Config struct {
 	Flows   FlowsConfig
 	Log     LogConfig
 	HTTP    HTTPConfig
+	Mail    MailConfig
 	Admin   AdminConfig
 	KV      KVConfig
 	Limit   LimitConfig
@@ -114,6 +116,26 @@ type HTTPConfig struct {
 	Proxy   string        // the URL of an HTTP proxy; "": none
 	CA      string        // a file of certificates that are trusted besides the system's; "": none
 }
+
+// MailConfig is [mail]: by way of whom the module mail sends.
+type MailConfig struct {
+	Server      string // host:port; "": none
+	TLS         string // TLSStart, TLSAlways or TLSNone
+	Username    string // "": no authentication
+	Password    string
+	From        *mail.Address // nil: scripts name the sender
+	Attachments string        // the directory whose files may be attached; "": none
+	MaxSize     int64         // bytes of a message
+	Timeout     time.Duration // of a message whose script names none
+	CA          string        // a file of certificates that are trusted besides the system's; "": none
+}
+
+// The values of mail.tls.
+const (
+	TLSStart  = "starttls" // the connection begins without, and must go on with it
+	TLSAlways = "tls"
+	TLSNone   = "none"
+)
 
 // AdminConfig is [admin].
 type AdminConfig struct {
@@ -313,11 +335,19 @@ func (r *configReader) set(s *setting, raw any) {
 			name, key, value = envName(s.key), "", s.fromText(text)
 		}
 	}
+	if value == nil && s.secret {
+		r.problem(key, "%s is not what it should be: write %s", name, s.expected())
+		return
+	}
 	if value == nil {
 		r.problem(key, "%s is %s: write %s", name, describe(raw), s.expected())
 		return
 	}
-	if err := s.set(r.config, value); err != nil {
+	err := s.set(r.config, value)
+	if err != nil && s.secret {
+		err = errors.New("cannot be used: write one line")
+	}
+	if err != nil {
 		r.problem(key, "%s %s", name, err)
 		return
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"log/slog"
+	"net/mail"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -144,6 +145,15 @@ func TestConfigValues(t *testing.T) {
 		{`http.max_body = "64KB"`, func(c *Config) any { return c.HTTP.MaxBody }, int64(64 << 10)},
 		{`http.proxy = "http://proxy:3128"`, func(c *Config) any { return c.HTTP.Proxy }, "http://proxy:3128"},
 		{`http.ca = "/etc/ca.pem"`, func(c *Config) any { return c.HTTP.CA }, "/etc/ca.pem"},
+		{`mail.server = "smtp.example.com:587"`, func(c *Config) any { return c.Mail.Server }, "smtp.example.com:587"},
+		{`mail.tls = "tls"`, func(c *Config) any { return c.Mail.TLS }, TLSAlways},
+		{`mail.username = "ada"`, func(c *Config) any { return c.Mail.Username }, "ada"},
+		{`mail.password = "secret"`, func(c *Config) any { return c.Mail.Password }, "secret"},
+		{`mail.from = "Ada <ada@example.com>"`, func(c *Config) any { return *c.Mail.From }, mail.Address{Name: "Ada", Address: "ada@example.com"}},
+		{`mail.attachments = "/var/lib/freeswitch/recordings"`, func(c *Config) any { return c.Mail.Attachments }, "/var/lib/freeswitch/recordings"},
+		{`mail.max_size = "1MB"`, func(c *Config) any { return c.Mail.MaxSize }, int64(1 << 20)},
+		{`mail.timeout = "3s"`, func(c *Config) any { return c.Mail.Timeout }, 3 * time.Second},
+		{`mail.ca = "/etc/ca.pem"`, func(c *Config) any { return c.Mail.CA }, "/etc/ca.pem"},
 		{`admin.listen = ""`, func(c *Config) any { return c.Admin.Listen }, ""},
 	}
 	covered := map[string]bool{}
@@ -216,6 +226,10 @@ func TestConfigMistakes(t *testing.T) {
 		{"[http]\nallow = [\"10.0.0.7/8\"]", `c.toml:2: http.allow holds "10.0.0.7/8", which is an address inside a network: write "10.0.0.0/8" for the network or "10.0.0.7" for the address`},
 		{"[http]\nproxy = \"proxy:3128\"", `c.toml:2: http.proxy is no URL of a proxy: write one such as "http://proxy.example.com:3128"`},
 		{"[http]\ntimeout = \"0\"", `c.toml:2: http.timeout is "0": write a duration from 10ms to 1h`},
+		{"[mail]\nserver = \"smtp.example.com\"", `c.toml:2: mail.server is "smtp.example.com": write host:port, such as "smtp.example.com:587"`},
+		{"[mail]\nfrom = \"Ada\"", `c.toml:2: mail.from is "Ada": write an address, such as "Switchboard <switchboard@example.com>"`},
+		{"[mail]\npassword = 1234", `c.toml:2: mail.password is not what it should be: write a string in quotes`}, // and does not show it
+		{"[mail]\npassword = \"12\\n34\"", `c.toml:2: mail.password cannot be used: write one line`},
 		{"[admin]\nlisten = 2024-01-01", `c.toml:2: admin.listen is a date or time (2024-01-01): write a string in quotes, such as "127.0.0.1:8085"`},
 		{"[server\nlisten = 1", `c.toml:1:8: is not valid TOML: `},
 		{"[server]\nlisten = \":1\"\nlisten = \":2\"", `c.toml:3: is not valid TOML: key listen is already defined`},

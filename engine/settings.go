@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -17,6 +18,7 @@ type setting struct {
 	key     string
 	def     any                          // string, int or []string: that is its type
 	restart bool                         // a running server cannot follow a change
+	secret  bool                         // messages do not show it
 	set     func(c *Config, v any) error // v has the type of def; the error continues "server.listen …"
 }
 
@@ -52,7 +54,7 @@ var settings = []*setting{
 	choiceSetting("calls.on_error", func(c *Config) *string { return &c.Calls.OnError }, OnEndHangup, OnEndContinue),
 	textSetting("calls.error_prompt", "", func(c *Config) *string { return &c.Calls.ErrorPrompt }, oneLine),
 
-	textSetting("flows.key", "", func(c *Config) *string { return &c.Flows.Key }, oneLine),
+	textSetting("flows.key", "", func(c *Config) *string { return &c.Flows.Key }, oneLine).isSecret(),
 
 	storeSetting("kv.store", "callisto.db", func(c *Config) *string { return &c.KV.Store }).needsRestart(),
 
@@ -74,6 +76,29 @@ var settings = []*setting{
 	sizeSetting("http.max_body", "1MB", 1<<10, 1<<30, func(c *Config) *int64 { return &c.HTTP.MaxBody }).needsRestart(),
 	textSetting("http.proxy", "", func(c *Config) *string { return &c.HTTP.Proxy }, proxyURL).needsRestart(),
 	textSetting("http.ca", "", func(c *Config) *string { return &c.HTTP.CA }, oneLine).needsRestart(),
+
+	textSetting("mail.server", "", func(c *Config) *string { return &c.Mail.Server }, func(v string) (string, error) {
+		if host, _, err := net.SplitHostPort(v); v != "" && (err != nil || host == "") {
+			return "", fmt.Errorf("is %q: write host:port, such as \"smtp.example.com:587\"", v)
+		}
+		return v, nil
+	}).needsRestart(),
+	choiceSetting("mail.tls", func(c *Config) *string { return &c.Mail.TLS }, TLSStart, TLSAlways, TLSNone).needsRestart(),
+	textSetting("mail.username", "", func(c *Config) *string { return &c.Mail.Username }, oneLine).needsRestart(),
+	textSetting("mail.password", "", func(c *Config) *string { return &c.Mail.Password }, oneLine).needsRestart().isSecret(),
+	textSetting("mail.from", "", nil, nil).with(func(c *Config, v string) (err error) {
+		if c.Mail.From = nil; v == "" {
+			return nil
+		}
+		if c.Mail.From, err = mail.ParseAddress(v); err != nil {
+			return fmt.Errorf("is %q: write an address, such as \"Switchboard <switchboard@example.com>\"", v)
+		}
+		return nil
+	}).needsRestart(),
+	textSetting("mail.attachments", "", func(c *Config) *string { return &c.Mail.Attachments }, oneLine).needsRestart(),
+	sizeSetting("mail.max_size", "25MB", 1<<10, 1<<30, func(c *Config) *int64 { return &c.Mail.MaxSize }).needsRestart(),
+	durationSetting("mail.timeout", "30s", 10*time.Millisecond, time.Hour, func(c *Config) *time.Duration { return &c.Mail.Timeout }).needsRestart(),
+	textSetting("mail.ca", "", func(c *Config) *string { return &c.Mail.CA }, oneLine).needsRestart(),
 
 	textSetting("admin.listen", "127.0.0.1:8085", func(c *Config) *string { return &c.Admin.Listen }, func(v string) (string, error) {
 		if v == "" {
@@ -104,6 +129,11 @@ func findSetting(key string) *setting {
 
 func (s *setting) needsRestart() *setting {
 	s.restart = true
+	return s
+}
+
+func (s *setting) isSecret() *setting {
+	s.secret = true
 	return s
 }
 

@@ -41,6 +41,7 @@ func init() { // not an initialiser: the functions look into the table
 		kvModule,
 		limitModule,
 		logModule,
+		mailModule,
 		reModule,
 		timeModule,
 		urlModule,

@@ -207,7 +207,7 @@ func TestModuleArguments(t *testing.T) {
 		}
 		for _, o := range v.Options {
 			for _, value := range wrong(o) {
-				try(label+"("+with(-1, "")+comma+"{ "+o.Name+" = "+value+" })", label+": option `"+o.Name+"` must be ")
+				try(label+"("+with(-1, "")+comma+"{ "+o.Name+" = "+value+" })", label+": option `"+o.Name+"`", " must be ")
 			}
 			try(label+"("+with(-1, "")+comma+"{ "+o.Name+"x = 1 })", label+": unknown option `"+o.Name+"x`")
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/mail"
 	"net/url"
 	"time"
 )
@@ -14,6 +15,7 @@ import (
 // raise an error that names the setting.
 type Services struct {
 	HTTP    HTTP
+	Mail    Mail
 	Store   Store
 	Limiter Limiter
 }
@@ -45,6 +47,40 @@ type HTTPResponse struct {
 	Header http.Header
 	Body   string // decompressed
 }
+
+// Mail hands messages over to a mail server.
+type Mail interface {
+	// Send returns once the server has taken the message for at least one recipient. The text of an error
+	// is what scripts get, as with HTTP.
+	Send(ctx context.Context, m MailMessage) (*MailReceipt, error)
+}
+
+// A MailMessage has no line breaks in what becomes of its header.
+type MailMessage struct {
+	From, ReplyTo *mail.Address // nil: as configured; none
+	To, Cc, Bcc   []string      // as the script wrote them
+	Subject       string
+	Text, HTML    string
+	Attachments   []MailAttachment
+	Timeout       time.Duration // 0: as configured
+}
+
+// A MailAttachment is data, or a file where attachments may lie.
+type MailAttachment struct {
+	Name string // "": the file's
+	Type string // "": guessed from the name
+	Data string
+	File string // "": Data
+}
+
+// A MailReceipt says what became of a message.
+type MailReceipt struct {
+	ID      string // the Message-ID
+	Refused []MailRefusal
+}
+
+// A MailRefusal is a recipient who does not get it.
+type MailRefusal struct{ Address, Why string }
 
 // A Store keeps small values by key, for all calls, beyond a restart. Keys and values are any bytes. What a method has
 // acknowledged is not lost when the process is killed; what it has not, because its context ended first, may still

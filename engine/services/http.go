@@ -44,7 +44,7 @@ type httpClient struct {
 
 func openHTTP(config engine.HTTPConfig) (*httpClient, error) {
 	h := &httpClient{config: config, dial: dial}
-	roots, err := trusted(config.CA)
+	roots, err := trusted("http.ca", config.CA)
 	if err != nil {
 		return nil, err
 	}
@@ -59,21 +59,21 @@ func openHTTP(config engine.HTTPConfig) (*httpClient, error) {
 	return h, nil
 }
 
-// trusted are the system's certificates and those of a file; nil: the system's.
-func trusted(file string) (*x509.CertPool, error) {
+// trusted are the system's certificates and those of a file that a setting names; nil: the system's.
+func trusted(setting, file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("http.ca cannot be read: %w", err)
+		return nil, fmt.Errorf("%s cannot be read: %w", setting, err)
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		return nil, fmt.Errorf("the system's certificates cannot be read: %w", err)
 	}
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("http.ca: %s holds no certificate in PEM", file)
+		return nil, fmt.Errorf("%s: %s holds no certificate in PEM", setting, file)
 	}
 	return pool, nil
 }

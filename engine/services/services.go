@@ -27,6 +27,9 @@ func Open(config *engine.Config, log *slog.Logger) (*Services, error) {
 	}
 	s.HTTP = web
 	s.onClose(web.close)
+	if err := s.openMail(config.Mail); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	if err := s.openStore(config); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
