@@ -192,13 +192,9 @@ func runLimits(t *testing.T, cases []luaCase) {
 					c.Limits.CPU = 100 * time.Millisecond
 				}
 			})
-			began := time.Now()
 			c := b.run("main")
 			if e, ok := b.log.find("script error", c.UUID); !ok || !strings.Contains(e.attrs["error"], tt.want) {
 				t.Errorf("logged %v, want an error with %q", e, tt.want)
-			}
-			if took := time.Since(began); took > 20*time.Second {
-				t.Errorf("it took %v", took)
 			}
 		})
 	}

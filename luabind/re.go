@@ -257,10 +257,13 @@ func expressionSize(x *syntax.Regexp) int {
 // A search looks for an expression in a text, for a script.
 type search struct {
 	*expression
-	L    *lua.LState
-	m    *meter
-	text string
+	L     *lua.LState
+	m     *meter
+	text  string
+	steps int // not accounted for yet; the first match always is
 }
+
+const searchSteps = 4096 // each look at the clock charges memory, too
 
 func (a args) expression(L *lua.LState) *search {
 	x, err := compileExpression(a.string(1))
@@ -271,12 +274,15 @@ func (a args) expression(L *lua.LState) *search {
 	if len(text) > maxMatchWork/x.size {
 		a.fail("a text of %d bytes is too long for this expression; the limit is %d", len(text), maxMatchWork/x.size)
 	}
-	return &search{expression: x, L: L, m: newMeter(L), text: text}
+	return &search{expression: x, L: L, m: newMeter(L), text: text, steps: searchSteps}
 }
 
 // next finds the first match at or after a place.
 func (s *search) next(at int) []int {
-	work(s.L)((len(s.text)-at)/8 + 8)
+	if s.steps += (len(s.text)-at)/8 + 8; s.steps >= searchSteps {
+		work(s.L)(s.steps)
+		s.steps = 0
+	}
 	if at == 0 {
 		return s.whole.FindStringSubmatchIndex(s.text)
 	}
