@@ -44,6 +44,7 @@ var stepCases = []stepCase{
 	{name: "gather into", x: `flow.gather{ prompt = "pin.wav", max = 2, into = "seen", next = "at_next", otherwise = "at_otherwise" }`, caller: []string{"500ms press 12"}, want: []string{"next nil 12"}},
 	{name: "gather nothing", x: `flow.gather{ prompt = "pin.wav", next = "at_next", nothing = "at_nothing", otherwise = "at_otherwise" }`, want: []string{"nothing nil nil"}},
 	{name: "gather wrong", x: `flow.gather{ prompt = "pin.wav", max = 2, pattern = "9.", next = "at_next", wrong = "at_wrong", otherwise = "at_otherwise" }`, caller: []string{"500ms press 12"}, want: []string{"wrong nil nil"}},
+	{name: "gather with a pattern that counts", x: `flow.gather{ prompt = "pin.wav", max = 4, pattern = "10[0-9]{2}", next = "at_next", otherwise = "at_otherwise" }`, caller: []string{"500ms press 1042"}, want: []string{"next 1042 nil"}},
 	{name: "gather otherwise", x: `flow.gather{ prompt = "pin.wav", next = "at_next", otherwise = "at_otherwise" }`, want: []string{"otherwise nil nil"}},
 	{name: "menu", x: `flow.menu{ prompt = "menu.wav", keys = { ["1"] = "at_one", ["2"] = "at_two" }, otherwise = "at_otherwise" }`, caller: []string{"500ms press 2"}, want: []string{"two nil nil"}},
 	{name: "menu with a number for a key", x: `flow.menu{ prompt = "menu.wav", keys = { "at_one", "at_two" }, otherwise = "at_otherwise" }`, caller: []string{"500ms press 1"}, want: []string{"one nil nil"}},

@@ -271,7 +271,7 @@ func (k *stepCheck) options(sound *bool) {
 		if p := kind.option(string(name)); p != nil {
 			if why := p.fault("option", v); why != "" {
 				bad("%s", why)
-			} else if why := textFault(v); why != "" && name != "keys" && name != "words" && name != "to" {
+			} else if why := textFault(v); why != "" && !asItIs(string(name)) && name != "to" {
 				bad("option `%s`: %s", string(name), why)
 			}
 			if (name == "into" && p.Type == Word) && !isPath(lua.LVAsString(v)) {

@@ -56,6 +56,7 @@ func TestFlowChecks(t *testing.T) {
 		{"a key that is none", step(`flow.menu{ keys = { x = "y" }, otherwise = "y" }`), []string{"main.lua:2: step `x`: option `keys`: \"x\" is no key; write [\"1\"], [\"*\"], [\"12\"]"}},
 		{"a key without a step", step(`flow.menu{ keys = { ["1"] = "yy" }, otherwise = "y" }`), []string{"main.lua:2: step `x`: the outcome `1` leads to the step `yy`, which does not exist, did you mean `y`?"}},
 		{"a text with a bad brace", step(`flow.playback{ "a{b c}.wav", next = "y" }`), []string{"main.lua:2: step `x`: the text \"a{b c}.wav\": after { comes a name in data and }, such as {name} or {call.caller.number}; {{ is a brace"}},
+		{"a pattern with braces", step(`flow.gather{ prompt = "a.wav", pattern = "[0-9]{5,15}", next = "y", otherwise = "y" }`), nil},
 		{"a text that expands", step(`flow.playback{ "${sounds}/a.wav", next = "y" }`), []string{"main.lua:2: step `x`: the text \"${sounds}/a.wav\": ${…} is not expanded: write expand \"…\" where the switch is to do that, or ${{ for these characters"}},
 		{"a text about the call", step(`flow.playback{ "{call.number}.wav", next = "y" }`), []string{"main.lua:2: step `x`: the text \"{call.number}.wav\": there is no {call.number}; of the call there are {call.caller.number}, {call.caller.name}, {call.destination}, {call.uuid}, {call.vars.…} and {call.args.…}"}},
 		{"data that cannot be kept", step(`flow.set{ data = { f = function() end }, next = "y" }`), []string{"main.lua:2: step `x`: f: a function cannot be kept with the call; strings, numbers, true, false and tables of them can"}},

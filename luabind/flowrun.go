@@ -306,7 +306,7 @@ func (s *stepRun) verb(n int) {
 		if options == nil {
 			options = L.CreateTable(0, 4)
 		}
-		if name == "keys" || name == "words" { // these name steps
+		if asItIs(name) {
 			options.RawSetString(name, v)
 		} else {
 			options.RawSetString(name, s.fill(v))
@@ -318,6 +318,10 @@ func (s *stepRun) verb(n int) {
 	}
 	L.Call(given, n)
 }
+
+// asItIs reports whether nothing of data is put into an option: keys and words name steps, and the braces of a
+// pattern are its own: "[0-9]{4}".
+func asItIs(option string) bool { return option == "keys" || option == "words" || option == "pattern" }
 
 // isDefault reports whether an option of a kind may stand in the flow's defaults.
 func isDefault(k *StepKind, option string) bool {
