@@ -52,6 +52,7 @@ type TestLeg struct {
 	After time.Duration // until they answer or refuse
 	Talks time.Duration // until they hang up
 	Cause string        // with which they do
+	Keys  string        // that they press once they have answered, one each second
 }
 
 // An HTTPAnswer is what a web server does with a request.
@@ -178,6 +179,7 @@ var testModule = &Module{
 			Options: []Param{
 				{Name: "answers_after", Type: Duration, Doc: "how long it rings"},
 				{Name: "talks", Type: Duration, Doc: "how long after the answer they hang up; 0: never"},
+				{Name: "presses", Type: Word, Doc: "the keys that they press once they have answered, one each second"},
 				{Name: "cause", Type: Word, Doc: "the hangup cause: with which they refuse, or, where they answer, hang up"},
 				{Name: "refuses_after", Type: Duration, Doc: "how long it rings before they refuse"},
 			},
@@ -480,6 +482,7 @@ func testLeg(c *Call, L *lua.LState, a args) int {
 	if v, ok := a.optString("cause"); ok {
 		leg.Cause = v
 	}
+	leg.Keys, _ = a.optString("presses")
 	answers, rings := a.optDuration("answers_after")
 	refuses, no := a.optDuration("refuses_after")
 	switch {
@@ -498,6 +501,9 @@ func testLeg(c *Call, L *lua.LState, a args) int {
 			a.fail("`refuses_after` is for who refuses: say how, such as test.leg(%q, \"busy\", { refuses_after = \"3s\" })", a.string(0))
 		}
 		leg.After = refuses
+	}
+	if leg.Keys != "" && leg.How != "answers" {
+		a.fail("`presses` is for who answers")
 	}
 	return a.obeyed(c.bench(a).Leg(a.string(0), leg))
 }

@@ -41,7 +41,7 @@ func (s *Switch) api(call *apiCall) (reply string, ok bool) {
 // background runs an API function for bgapi. The result is an event.
 func (s *Switch) background(owner *Channel, job, function, args string) {
 	s.note(owner, Ran, function, args)
-	t := &task{s: s}
+	t := &task{s: s, owner: owner}
 	s.jobs[t] = struct{}{}
 	s.spawn(func() {
 		s.mu.Lock()

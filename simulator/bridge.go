@@ -147,10 +147,11 @@ func (s *Switch) attempt(t *task, caller *Channel, group []dialedLeg, timeout ti
 	var deadlines []time.Time
 	began := s.clock.Now()
 	for _, to := range group {
+		dials := t.owner
 		if caller != nil {
-			to.Caller = caller.UUID
+			dials, to.Caller = caller, caller.UUID
 		}
-		s.note(caller, Dialled, "", to.DialString)
+		s.note(dials, Dialled, "", to.DialString)
 		b := s.behaviour(to.DialedLeg)
 		if b.Cause != "" {
 			b.Cause = causeNamed(b.Cause)
@@ -365,6 +366,9 @@ func (c *Channel) live(b Behaviour) {
 		c.set("endpoint_disposition", "ANSWER")
 		c.intercepts(c.dialled)
 		c.attempt.changed()
+		for i := range len(b.Presses) {
+			s.after(time.Duration(i+1)*time.Second, c.UUID, func(c *Channel) { c.press(b.Presses[i:i+1], "APP") })
+		}
 		if b.HangupAfter > 0 {
 			cause := causeNamed(or(b.HangupCause, "NORMAL_CLEARING"))
 			s.after(b.HangupAfter, c.UUID, func(c *Channel) { c.hangup(cause, false) })

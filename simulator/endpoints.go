@@ -15,6 +15,8 @@ type Behaviour struct {
 	Cause string
 	// Never keeps the leg ringing until the caller gives up.
 	Never bool
+	// Presses are the keys that the leg presses once it has answered, one each second.
+	Presses string
 	// HangupAfter is the time from the answer to the leg's hanging up; 0 is never.
 	HangupAfter time.Duration
 	// HangupCause is the cause then; empty is NORMAL_CLEARING.

@@ -288,6 +288,7 @@ func (s *Switch) giveBack(b []byte) {
 // pass between the waking and the work.
 type task struct {
 	s         *Switch
+	owner     *Channel // whose connection has asked for it in the background
 	cond      *sync.Cond
 	blocked   bool
 	expired   bool

@@ -32,7 +32,8 @@ says it, h and Enter hangs up; and whoever the script calls answers after two se
 five.
 
 --leg TARGET=answered, busy, no_answer, or a hangup cause such as TARGET=CALL_REJECTED says
-beforehand what somebody does. A * at the end of TARGET stands for any rest.
+beforehand what somebody does; who has answered presses 1 with TARGET=answered:1. A * at the
+end of TARGET stands for any rest.
 
 NAME=VALUE are arguments as the dialplan would give them: call.args.NAME in the script. --var sets
 variables of the channel before the script has it.
@@ -91,7 +92,7 @@ It exits with 1 when there is no such script, or it raised an error.`,
 	f.StringVar(&o.Name, "name", "Ada Test", "the caller's `name`")
 	f.StringArrayVar(&o.Vars, "var", nil, "a variable of the channel: `NAME=VALUE`")
 	f.StringVar(&o.Mode, "mode", "async full", "the socket action's `words`: async, full, both, or none")
-	f.StringArrayVar(&o.Legs, "leg", nil, "how a leg behaves that the script calls: `TARGET=answered|busy|no_answer|CAUSE`")
+	f.StringArrayVar(&o.Legs, "leg", nil, "how a leg behaves that the script calls: `TARGET=answered[:KEYS]|busy|no_answer|CAUSE`")
 	f.BoolVar(&o.Wire, "wire", false, "show the commands and events on the event socket")
 	f.StringVar(&o.Record, "record", "", "write the calls to a `file`, NAME_test.lua, as a test that callisto test runs")
 	f.BoolVar(&o.Force, "force", false, "let --record overwrite a file")

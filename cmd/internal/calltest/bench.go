@@ -150,10 +150,13 @@ func (b *bench) SetTime(at time.Time) error {
 
 // Leg implements luabind.Bench.
 func (b *bench) Leg(target string, leg luabind.TestLeg) error {
+	if leg.Keys != "" && !simcall.IsKeys(leg.Keys) {
+		return fmt.Errorf("test.leg: the keys are 0 to 9, *, # and A to D, not %q", leg.Keys)
+	}
 	behaviour, ok := simcall.Refusal(leg.How, leg.After)
 	if leg.How == "answers" {
 		behaviour, ok = simulator.Answers(leg.After, leg.Talks), true
-		behaviour.HangupCause = leg.Cause
+		behaviour.HangupCause, behaviour.Presses = leg.Cause, leg.Keys
 	}
 	if !ok {
 		hint := luabind.Nearest(leg.How, []string{"answers", "busy", "no_answer"})

@@ -131,6 +131,8 @@ func TestAssertions(t *testing.T) {
 		{name: "no answer", body: `test.leg("user/*", "no_answer") caller:press("1") caller:hears("goodbye.wav") expect(caller.seconds):is_above(19)`},
 		{name: "a cause", body: `test.leg("user/1001", { cause = "CALL_REJECTED" }) caller:press("1") caller:hears("goodbye.wav")`},
 		{name: "answers", body: `test.leg("user/1001", { answers_after = "9s", talks = "1m" }) caller:press("1") caller:hears("goodbye.wav") expect(caller.seconds):is_above(69)`},
+		{name: "keys of who answers that are none", body: `test.leg("user/1001", { presses = "hash" })`, want: []string{`test.leg: the keys are 0 to 9, *, # and A to D, not "hash"`}},
+		{name: "keys of who does not answer", body: `test.leg("user/1001", "busy", { presses = "1" })`, want: []string{"test.leg: `presses` is for who answers"}},
 		{name: "a leg that does what is not known", body: `test.leg("user/1001", "bussy")`,
 			want: []string{`test.leg: "bussy" is none of answers, busy, no_answer or a cause such as CALL_REJECTED, did you mean busy?`}},
 		{name: "transferred", body: `caller:press("2") caller:ends() expect(caller.transferred):is("2000")`},
@@ -230,6 +232,28 @@ end)
 `
 	if diff := cmp.Diff(want, out); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Who is called presses keys, too; and a leg that is not bridged was dialled all the same.
+func TestLegPresses(t *testing.T) {
+	t.Parallel()
+	r, out := run(t, map[string]string{
+		"offer.lua": `call:answer()
+local leg = call:originate("user/1001")
+log.info(leg:gather { prompt = "ivr/take.wav", max = 2 } or "nothing")`,
+		"offer_test.lua": `it("takes it", function()
+  test.leg("user/1001", { presses = "12", talks = "1m" })
+  local caller = test.call { script = "offer" }
+  caller:ends()
+  expect(caller.log):is { "12" }
+  expect(caller.dialled):is { "user/1001" }
+  expect(caller.pressed):is("")
+end)
+`,
+	}, Options{})
+	if !r.Passes(1) {
+		t.Error(out)
 	}
 }
 

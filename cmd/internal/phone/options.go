@@ -139,13 +139,18 @@ func parseLegs(list []string, ask bool) ([]simulator.Endpoint, error) {
 	var endpoints []simulator.Endpoint
 	for _, text := range list {
 		target, how, _ := cutLast(text, '=')
+		how, keys, presses := strings.Cut(how, ":")
 		if target == "" || !strings.Contains(text, "=") {
 			return nil, fmt.Errorf("--leg %s: write TARGET=answered, TARGET=busy, TARGET=no_answer or TARGET=CAUSE", text)
 		}
 		var b simulator.Behaviour
 		ok := true
+		if presses && (how != "answered" || !simcall.IsKeys(keys)) {
+			return nil, fmt.Errorf("--leg %s: who answers may press keys, as in TARGET=answered:1", text)
+		}
 		if how == "answered" {
 			b = simcall.Usual
+			b.Presses = keys
 		} else if b, ok = simcall.Refusal(how, time.Second); !ok {
 			return nil, fmt.Errorf("--leg %s: %q is none of answered, busy, no_answer or a cause such as CALL_REJECTED", text, how)
 		}

@@ -323,6 +323,9 @@ func (w *way) lua() string {
 		if byItself && w.cause != "" && w.cause != "NORMAL_CLEARING" {
 			text += ", cause = " + lua(w.cause)
 		}
+		if w.was.Presses != "" && !w.byHand {
+			text += ", presses = " + lua(w.was.Presses)
+		}
 		return text + " }"
 	case byItself:
 		how := w.cause

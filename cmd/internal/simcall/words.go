@@ -19,6 +19,8 @@ func Words(o simulator.Occurrence, leg, with string) (what, text string) {
 			text = leg + " answers"
 		case simulator.HungUp:
 			text = leg + " hangs up: " + o.Name
+		case simulator.Digit:
+			text = leg + " presses " + o.Data
 		case simulator.Played:
 			text = leg + " hears " + o.Data
 		case simulator.Said:
