@@ -29,7 +29,7 @@ type live struct {
 	addr   string
 }
 
-func newLive(t *testing.T, scripts map[string]string) *live {
+func newLive(t *testing.T, scripts map[string]string, change ...func(*engine.Config)) *live {
 	at := os.Getenv("CALLISTO_LIVE")
 	if at == "" {
 		t.Skip("no FreeSWITCH: make test-live FREESWITCH=host:8021 PASSWORD=ClueCon")
@@ -47,6 +47,9 @@ func newLive(t *testing.T, scripts map[string]string) *live {
 	}
 	config := *engine.DefaultConfig()
 	config.Scripts.Root, config.Limits.Call = dir, time.Minute
+	for _, f := range change {
+		f(&config)
+	}
 	host := os.Getenv("CALLISTO_LIVE_LISTEN")
 	if host == "" {
 		host = "127.0.0.1"
