@@ -1,12 +1,17 @@
 package luabind_test
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"callisto/engine"
+	"callisto/luabind"
 	"callisto/simulator"
 )
 
@@ -69,8 +74,39 @@ var stepCases = []stepCase{
 	{name: "branch on nothing", x: `flow.branch{ on = "call.vars.none", cases = { a = "at_one" }, missing = "at_missing", otherwise = "at_otherwise" }`, want: []string{"missing nil nil"}},
 	{name: "branch otherwise", x: `flow.branch{ on = "call.destination", cases = { a = "at_one" }, otherwise = "at_otherwise" }`, want: []string{"otherwise nil nil"}},
 	{name: "run", x: `flow.run{ to = { "at_one", "at_two" }, function(call, data) data.seen = call.destination return "at_two" end }`, want: []string{"two nil 9000"}},
+	{name: "hours open", x: `flow.hours{ "sat 00:00-12:00", zone = "UTC", open = "at_one", closed = "at_two" }`, want: []string{"one nil nil"}}, // tests begin on such a day
+	{name: "hours closed", x: `flow.hours{ "mon-fri 09:00-17:00", zone = "UTC", open = "at_one", closed = "at_two" }`, want: []string{"two nil nil"}},
+	{name: "hours on a holiday", x: `flow.hours{ "daily 09:00-17:00", zone = "UTC", holidays = { "01-01" }, open = "at_one", holiday = "at_no", closed = "at_two" }`, want: []string{"no nil nil"}},
+	{name: "http", x: `flow.http{ "https://x.test/a/{call.caller.name}?q=1", json = { n = "{call.destination}" }, method = "POST", into = "seen", next = "y", failed = "at_failed" }`,
+		more: `y = flow.run{ to = "done", function(call, data) out(data.seen.url, data.seen.body, data.seen.list[2], data.seen.none) end },`, want: []string{`POST https://x.test/a/Ada%20Test?q=1 {"n":"9000"} 2 nil`}},
+	{name: "http parts", x: `flow.http{ "https://x.test/parts", into = { seen = "list.2", x = "nothing.there" }, next = "at_next", failed = "at_failed" }`, want: []string{"next nil 2"}},
+	{name: "http text", x: `flow.http{ "https://x.test/text", into = "seen", next = "at_next", failed = "at_failed" }`, want: []string{"next nil plain text"}},
+	{name: "http missing", x: `flow.http{ "https://x.test/404", next = "at_next", missing = "at_missing", failed = "at_failed" }`, want: []string{"missing nil nil"}},
+	{name: "http another status", x: `flow.http{ "https://x.test/500", next = "at_next", failed = "at_failed" }`, want: []string{"a step has an answer that is no success", "failed nil nil"}},
+	{name: "http lost", x: `flow.http{ "https://x.test/lost", next = "at_next", failed = "at_failed" }`, want: []string{"a step has no answer", "failed nil nil"}},
 	{name: "hangup", x: `flow.hangup{ "USER_BUSY" }`, want: nil},
 	{name: "transfer", x: `flow.transfer{ "1000", "XML", "default" }`, want: nil, does: []string{"transfer 1000 XML default"}},
+}
+
+// An echoServer answers with what it was asked.
+type echoServer struct{}
+
+func (echoServer) Send(_ context.Context, r luabind.HTTPRequest) (*luabind.HTTPResponse, error) {
+	answer := &luabind.HTTPResponse{Status: 200, Header: http.Header{}, URL: r.URL.String()}
+	switch r.URL.Path {
+	case "/404":
+		answer.Status = 404
+	case "/500":
+		answer.Status = 500
+	case "/lost":
+		return nil, errors.New("lost")
+	case "/text":
+		answer.Body = "plain text"
+	default:
+		said, _ := json.Marshal(map[string]any{"url": r.Method + " " + r.URL.String(), "body": string(r.Body), "list": []int{1, 2}, "none": nil})
+		answer.Body = string(said)
+	}
+	return answer, nil
 }
 
 func TestStepOutcomes(t *testing.T) {
@@ -84,6 +120,7 @@ func TestStepOutcomes(t *testing.T) {
 					{Pattern: "user/short", Behaviour: simulator.Answers(time.Second, 10*time.Second)},
 					{Pattern: "callcenter/empty*", Behaviour: simulator.NoAnswer()},
 				}
+				b.server.Services = &luabind.Services{HTTP: echoServer{}}
 				c := b.start("main")
 				play(t, b, c, tt.caller)
 				b.finish(c)

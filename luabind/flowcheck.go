@@ -288,7 +288,7 @@ func (k *stepCheck) options(sound *bool) {
 		words := kind.words()
 		if hint := didYouMean(string(name), words); hint != "" {
 			bad("flow.%s has no option or outcome `%s`%s", kind.Name, string(name), hint)
-		} else if notInSteps[string(name)] {
+		} else if notInSteps[string(name)] && shared().verbs[kind.Verb] != nil {
 			bad("flow.%s has no option `%s`: a step always waits, and its outcomes say how the flow goes on", kind.Name, string(name))
 		} else if len(words) == 0 {
 			bad("flow.%s has no option or outcome `%s`; the flow ends with it", kind.Name, string(name))

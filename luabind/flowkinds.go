@@ -90,10 +90,13 @@ var (
 
 // makeKinds fills the table, once that of the verbs is filled.
 func makeKinds() {
-	StepKinds = slices.Concat(mediaKinds, askKinds, connectKinds, thinkKinds)
+	StepKinds = slices.Concat(mediaKinds, askKinds, connectKinds, thinkKinds, outsideKinds)
 	for _, k := range StepKinds {
 		if k.Verb != "" {
 			k.takeVerb()
+		}
+		if k.Name == "http" {
+			k.Options = append(k.Options, requestOptionsOfSteps()...)
 		}
 		if k.Into {
 			k.Options = append(k.Options, intoOption)
@@ -102,7 +105,7 @@ func makeKinds() {
 }
 
 // notInSteps are options of verbs that steps have other words for.
-var notInSteps = map[string]bool{"wait": true, "hangup_after": true, "continue_on_fail": true}
+var notInSteps = map[string]bool{"wait": true, "hangup_after": true, "continue_on_fail": true, "at": true}
 
 // takeVerb gives the kind the arguments and options of its verb, where it has none of its own.
 func (k *StepKind) takeVerb() {
@@ -119,6 +122,9 @@ func (k *StepKind) takeVerb() {
 }
 
 func verbOf(name string) *Verb {
+	if strings.Contains(name, ".") {
+		return moduleVerb(name)
+	}
 	for i := range Verbs {
 		if Verbs[i].Name == name {
 			return &Verbs[i]

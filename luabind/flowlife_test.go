@@ -336,7 +336,7 @@ func TestStateIsAuthenticated(t *testing.T) {
 		{"a key here, none there", plain, uuid, "secret", "it was not written for this channel with this flows.key"},
 		{"another channel", plain, "5b1d0f0e-1111-4222-8333-444455556667", "", "it was not written for this channel with this flows.key"},
 		{"a byte changed", string(flip), uuid, "secret", "it was not written for this channel with this flows.key"},
-		{"cut", good[:len(good)-8], uuid, "secret", "it was not written for this channel with this flows.key"},
+		{"cut", good[:len(good)-6], uuid, "secret", "it was not written for this channel with this flows.key"},
 		{"cut in the middle", good[:20], uuid, "secret", "it is damaged"},
 		{"another version", "2" + good[1:], uuid, "secret", "it is of a version that this Callisto does not know"},
 		{"too large", good + strings.Repeat("A", 9000), uuid, "secret", "it is larger than 8192 bytes"},

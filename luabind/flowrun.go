@@ -269,9 +269,14 @@ func (s *stepRun) method(name string, args ...lua.LValue) {
 func (s *stepRun) verb(n int) {
 	L, k, t := s.L, s.def.kind, s.def.t
 	s.base = L.GetTop()
-	L.Push(shared().verbs[k.Verb])
-	L.Push(s.c.self)
-	given := 1
+	given := 0
+	if fn := shared().verbs[k.Verb]; fn != nil {
+		L.Push(fn)
+		L.Push(s.c.self)
+		given++
+	} else {
+		L.Push(moduleFunction(k.Verb))
+	}
 	if k.List {
 		if t.Len() == 1 {
 			L.Push(s.fill(t.RawGetInt(1)))
