@@ -75,7 +75,7 @@ func requestWith(name, doc string, body []Param) Verb {
 }
 
 var (
-	urlParam = Param{Name: "url", Type: String, Doc: "http:// or https://; {name} in its path stands for one of `path`"}
+	urlParam = Param{Name: "url", Type: String, Doc: "http:// or https://; a {name} in it stands for a value in `path`"}
 
 	bodyOptions = []Param{
 		{Name: "json", Type: Any, Doc: "sent as JSON"},
@@ -83,7 +83,7 @@ var (
 		{Name: "body", Type: String, Doc: "sent as it is"},
 	}
 	requestOptions = []Param{
-		{Name: "path", Type: Table, Doc: "values for the {name}s in the URL's path, escaped: { id = 7 }"},
+		{Name: "path", Type: Table, Doc: "values for the {name}s in the URL, escaped as `url.fill` does: { id = 7 }"},
 		{Name: "query", Type: Table, Doc: "what follows the ? in the URL, escaped: { q = text, tag = { \"a\", \"b\" } }"},
 		{Name: "headers", Type: Table, Doc: "by name"},
 		{Name: "auth", Type: Table, Doc: "{ user =, password = } or { bearer = }"},
@@ -235,21 +235,13 @@ func (a args) between(name string, otherwise, most int) int {
 // url is the URL of argument i, with the options path and query in it.
 func (a args) url(i int) *url.URL {
 	text := a.string(i)
-	scheme, rest, _ := strings.Cut(text, "://")
+	scheme, _, _ := strings.Cut(text, "://")
 	if scheme = strings.ToLower(scheme); scheme != "http" && scheme != "https" {
 		a.fail("argument `url` must begin with http:// or https://, not %s", describe(lua.LString(text)))
 	}
 	values, filled := a.option("path")
 	if filled {
-		end := len(rest)
-		if at := strings.IndexAny(rest, "?#"); at >= 0 {
-			end = at
-		}
-		host, path, _ := strings.Cut(rest[:end], "/")
-		if strings.ContainsAny(host, "{}") || strings.ContainsAny(rest[end:], "{}") {
-			a.fail("a {name} stands in the path of the URL only; the option `query` is for what follows the ?")
-		}
-		text = scheme + "://" + host + "/" + a.fill(path, values.(*lua.LTable)) + rest[end:]
+		text = a.filled(text, values.(*lua.LTable))
 	}
 	u, err := url.Parse(text)
 	switch {
@@ -262,7 +254,7 @@ func (a args) url(i int) *url.URL {
 	}
 	u.Fragment, u.RawFragment = "", ""
 	if values, ok := a.option("query"); ok {
-		query := a.pairs("query", values.(*lua.LTable)).Encode()
+		query := a.pairs("query", values)
 		if u.RawQuery != "" && query != "" {
 			query = "&" + query
 		}
@@ -271,65 +263,11 @@ func (a args) url(i int) *url.URL {
 	return u
 }
 
-// fill puts values into the {name}s of a URL's path.
-func (a args) fill(path string, values *lua.LTable) string {
-	var b strings.Builder
-	used := map[string]bool{}
-	for {
-		before, rest, found := strings.Cut(path, "{")
-		b.WriteString(before)
-		if !found {
-			break
-		}
-		name, after, closed := strings.Cut(rest, "}")
-		if !closed {
-			a.fail("argument `url`: the { is not closed")
-		}
-		value, ok := wordOf(values.RawGetString(name))
-		switch {
-		case !ok:
-			a.fail("option `path` has no string or number `%s`, which the URL names", name)
-		case value == "" || value == "." || value == "..":
-			a.fail("option `path`: `%s` is %q, which would be another path", name, value)
-		}
-		b.WriteString(url.PathEscape(value))
-		path = after
-		used[name] = true
-	}
-	values.ForEach(func(key, _ lua.LValue) {
-		if !used[key.String()] {
-			a.fail("option `path` has `%s`, but the path of the URL has no {%s}", key.String(), key.String())
-		}
-	})
-	return b.String()
-}
-
-// pairs are the names and values of a table for a query or a form.
-func (a args) pairs(option string, t *lua.LTable) url.Values {
-	values := url.Values{}
-	t.ForEach(func(key, value lua.LValue) {
-		name, ok := wordOf(key)
-		if !ok || key.Type() == lua.LTNumber {
-			a.fail("option `%s` is a table with names, such as { id = 7 }", option)
-		}
-		if list, ok := value.(*lua.LTable); ok {
-			for i := 1; i <= list.Len(); i++ {
-				values.Add(name, a.scalar(option, name, list.RawGetInt(i)))
-			}
-			return
-		}
-		values.Add(name, a.scalar(option, name, value))
-	})
-	return values
-}
-
-func (a args) scalar(option, name string, value lua.LValue) string {
-	if value.Type() == lua.LTBool {
-		return value.String()
-	}
-	text, ok := wordOf(value)
-	if !ok {
-		a.fail("option `%s`: `%s` must be a string, a number or true or false, not %s", option, name, describe(value))
+// pairs are the names and values of an option, as in a query.
+func (a args) pairs(option string, values lua.LValue) string {
+	text, err := encodeQuery(a.L, values.(*lua.LTable))
+	if err != nil {
+		a.fail("option `%s`: %s", option, err)
 	}
 	return text
 }
@@ -346,7 +284,7 @@ func (a args) requestBody(r *HTTPRequest) {
 		n++
 	}
 	if v, ok := a.option("form"); ok {
-		r.Body, content = a.pairs("form", v.(*lua.LTable)).Encode(), "application/x-www-form-urlencoded"
+		r.Body, content = a.pairs("form", v), "application/x-www-form-urlencoded"
 		n++
 	}
 	if v, ok := a.optString("body"); ok {

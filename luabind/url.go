@@ -153,7 +153,12 @@ func scalar(v lua.LValue) (string, bool) {
 func turns(segment string) bool { return segment == "" || segment == "." || segment == ".." }
 
 func urlFill(c *Call, L *lua.LState, a args) int {
-	template, values := a.string(0), a.table(1)
+	L.Push(lua.LString(a.filled(a.string(0), a.table(1))))
+	return 1
+}
+
+// filled is an address with values in the places for them, each escaped.
+func (a args) filled(template string, values *lua.LTable) string {
 	path := 0 // where it begins
 	if scheme, rest, ok := strings.Cut(template, "://"); ok && !strings.ContainsAny(scheme, "/?#{") {
 		slash := strings.IndexAny(rest, "/?#")
@@ -169,7 +174,7 @@ func urlFill(c *Call, L *lua.LState, a args) int {
 		end = i
 	}
 	used := map[string]bool{}
-	m := newMeter(L)
+	m := newMeter(a.L)
 	var b strings.Builder
 	for at := 0; at < len(template); {
 		open := strings.IndexByte(template[at:], '{')
@@ -209,8 +214,7 @@ func urlFill(c *Call, L *lua.LState, a args) int {
 		}
 	})
 	m.fits(b.Len())
-	L.Push(lua.LString(b.String()))
-	return 1
+	return b.String()
 }
 
 var urlParts = []string{"scheme", "host", "port", "user", "password", "path", "query", "fragment"}
