@@ -25,7 +25,7 @@ type testOptions struct {
 	json      bool
 	verbose   bool
 	junit     string
-	coverage  bool
+	coverage  string
 	threshold float64
 	parallel  int
 	timeout   time.Duration
@@ -59,7 +59,8 @@ nothing to run or it could not.`,
 		Example: `  callisto test
   callisto test scripts/support -v
   callisto test --run 'menu: .*sales' --watch
-  callisto test --coverage --threshold 80 --junit report.xml`,
+  callisto test --coverage --threshold 80 --junit report.xml
+  callisto test --coverage=coverage.json && callisto graph support/menu --coverage coverage.json -o menu.svg`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			config, err := loadConfig(cmd)
 			if err != nil {
@@ -76,12 +77,16 @@ nothing to run or it could not.`,
 	f.BoolVar(&o.json, "json", false, "print a JSON object for each test, and one at the end")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every test, with the call as it went")
 	f.StringVar(&o.junit, "junit", "", "write the results to a `file` too, in JUnit's XML")
-	f.BoolVar(&o.coverage, "coverage", false, "tell which lines of the scripts ran")
-	f.Float64Var(&o.threshold, "threshold", 0, "fail when less than this `percentage` of the lines ran")
+	f.StringVar(&o.coverage, "coverage", "", "tell which lines ran, and which ways through flows were taken; --coverage=`FILE` keeps these, for graph")
+	f.Lookup("coverage").NoOptDefVal = noFile
+	f.Float64Var(&o.threshold, "threshold", 0, "fail when less than this `percentage` of the lines ran, or of the ways was taken")
 	f.IntVar(&o.parallel, "parallel", 0, "how many tests run at a `time` (default: as many as there are processors)")
 	f.DurationVar(&o.timeout, "timeout", calltest.DefaultTimeout, "how long one test may take, in real `time`")
 	return cmd
 }
+
+// noFile is --coverage without a file.
+const noFile = "-"
 
 func test(ctx context.Context, config *engine.Config, paths []string, o testOptions, out, stderr io.Writer) error {
 	t := calltest.Options{Paths: paths, Parallel: o.parallel, Timeout: o.timeout}
@@ -94,7 +99,9 @@ func test(ctx context.Context, config *engine.Config, paths []string, o testOpti
 	if o.threshold < 0 || o.threshold > 100 {
 		return fmt.Errorf("--threshold %g: a percentage is from 0 to 100", o.threshold)
 	}
-	o.coverage = o.coverage || o.threshold > 0
+	if o.threshold > 0 && o.coverage == "" {
+		o.coverage = noFile
+	}
 	if o.watch && config.Scripts.Watch == engine.WatchOff {
 		changed := *config
 		changed.Scripts.Watch = engine.WatchAuto
@@ -136,7 +143,7 @@ func testOnce(ctx context.Context, library *engine.Library, t calltest.Options, 
 		printer = &calltest.JSONPrinter{Out: out}
 	}
 	t.Tell = printer.File
-	if o.coverage {
+	if o.coverage != "" {
 		t.Cover = calltest.NewCoverage()
 	}
 	report, err := calltest.Run(ctx, library, t)
@@ -150,15 +157,20 @@ func testOnce(ctx context.Context, library *engine.Library, t calltest.Options, 
 		}
 	}
 	low := false
-	if o.coverage {
+	if o.coverage != "" {
 		if o.json {
-			calltest.WriteCoverageJSON(out, t.Cover, snapshot)
+			t.Cover.WriteJSON(out, snapshot)
 		} else {
 			t.Cover.Write(out, snapshot)
 		}
-		if _, total := t.Cover.Files(snapshot); total.Percent() < o.threshold {
+		if o.coverage != noFile {
+			if err := writeFile(o.coverage, t.Cover.WriteCounts); err != nil {
+				return fmt.Errorf("--coverage: %w", err)
+			}
+		}
+		if _, total := t.Cover.Of(snapshot); total.Percent() < o.threshold {
 			low = true
-			fmt.Fprintf(stderr, "the tests run %.1f %% of the lines; --threshold is %g\n", total.Percent(), o.threshold)
+			fmt.Fprintf(stderr, "the tests cover %.1f %%; --threshold is %g\n", total.Percent(), o.threshold)
 		}
 	}
 	switch {

@@ -55,7 +55,7 @@ func newBench(ctx context.Context, library *engine.Library, cover *Coverage) *be
 	b.fakes = newFakes(b)
 	b.server = &engine.Server{Library: library, Logger: slog.New(&scribe{bench: b}), Clock: b.clock, Services: b.fakes.services()}
 	if cover != nil {
-		b.server.Cover = cover.line
+		b.server.Cover, b.server.Flow = cover.line, cover.mark
 	}
 	b.stop = b.clock.AutoAdvance(0)
 	return b

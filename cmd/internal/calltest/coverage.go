@@ -1,24 +1,32 @@
 package calltest
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"callisto/engine"
+	"callisto/luabind"
 )
 
-// A Coverage counts which lines of the scripts have run. Its methods may be called from any goroutine.
+// A Coverage counts which lines of the scripts have run, and which ways calls took through flows. Its methods may be
+// called from any goroutine.
 type Coverage struct {
 	mu    sync.Mutex
+	began time.Time
 	lines map[string]map[int]bool // by file
+	flows map[string]map[string]engine.StepCounts
 }
 
 // NewCoverage returns one that has seen nothing.
-func NewCoverage() *Coverage { return &Coverage{lines: map[string]map[int]bool{}} }
+func NewCoverage() *Coverage {
+	return &Coverage{began: time.Now(), lines: map[string]map[int]bool{}, flows: map[string]map[string]engine.StepCounts{}}
+}
 
 func (c *Coverage) line(file string, line int) {
 	c.mu.Lock()
@@ -31,16 +39,50 @@ func (c *Coverage) line(file string, line int) {
 	lines[line] = true
 }
 
-// A CoveredFile is what ran of a script.
-type CoveredFile struct {
-	File   string `json:"file"`
-	Lines  int    `json:"lines"` // that do something
-	Ran    int    `json:"ran"`
-	Missed []int  `json:"missed"` // those that did not run
+func (c *Coverage) mark(_ string, m luabind.Mark) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	steps := c.flows[m.Flow]
+	if steps == nil {
+		steps = map[string]engine.StepCounts{}
+		c.flows[m.Flow] = steps
+	}
+	n := steps[m.Step]
+	switch m.Outcome {
+	case luabind.Entered:
+		n.Entered++
+	case luabind.Resumed:
+		n.Resumed++
+	default:
+		if n.Outcomes == nil {
+			n.Outcomes = map[string]uint64{}
+		}
+		n.Outcomes[m.Outcome]++
+		n.Seconds += m.Took.Seconds()
+	}
+	steps[m.Step] = n
 }
 
-// Percent is how much of the lines ran.
-func (f CoveredFile) Percent() float64 { return percent(f.Ran, f.Lines) }
+// WriteCounts writes what calls did in flows, as a server's counters give it: callisto graph --coverage reads it.
+func (c *Coverage) WriteCounts(w io.Writer) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(engine.Counts{Version: engine.CountsVersion, Since: c.began, Flows: c.flows})
+}
+
+// Covered is how much of a script, or of all, the tests have come to.
+type Covered struct {
+	File   string `json:"file,omitempty"` // none: all of them together
+	Lines  int    `json:"lines"`          // that do something
+	Ran    int    `json:"ran"`
+	Missed []int  `json:"missed"` // the lines that did not run
+
+	Ways     int      `json:"ways"`  // out of the steps of its flow
+	Taken    int      `json:"taken"` // those that were
+	NotTaken []string `json:"not_taken"`
+}
 
 func percent(n, of int) float64 {
 	if of == 0 {
@@ -49,14 +91,17 @@ func percent(n, of int) float64 {
 	return 100 * float64(n) / float64(of)
 }
 
-// Files is what ran of each script of a snapshot, by name.
-func (c *Coverage) Files(snapshot *engine.Snapshot) (files []CoveredFile, total CoveredFile) {
+// Percent is how much of the lines ran, or of the ways was taken where that is less.
+func (c *Covered) Percent() float64 { return min(percent(c.Ran, c.Lines), percent(c.Taken, c.Ways)) }
+
+// Of tells what ran of each script of a snapshot, by name, and of all of them.
+func (c *Coverage) Of(snapshot *engine.Snapshot) (files []Covered, total Covered) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	total.File = "all scripts"
+	total = Covered{Missed: []int{}, NotTaken: []string{}}
 	for _, name := range slices.Sorted(maps.Keys(snapshot.Programs)) {
 		p := snapshot.Programs[name]
-		f := CoveredFile{File: p.File, Missed: []int{}}
+		f := Covered{File: p.File, Missed: []int{}, NotTaken: []string{}}
 		for _, line := range p.Lines() {
 			f.Lines++
 			if c.lines[p.File][line] {
@@ -65,27 +110,83 @@ func (c *Coverage) Files(snapshot *engine.Snapshot) (files []CoveredFile, total 
 				f.Missed = append(f.Missed, line)
 			}
 		}
+		if flow := p.Flow(); flow != nil {
+			for i := range flow.Steps {
+				s := &flow.Steps[i]
+				for _, w := range waysOf(s) {
+					f.Ways++
+					if w.taken(c.flows[flow.Name][s.Name]) {
+						f.Taken++
+					} else {
+						f.NotTaken = append(f.NotTaken, s.Name+": "+w.name)
+					}
+				}
+			}
+		}
 		total.Lines += f.Lines
 		total.Ran += f.Ran
+		total.Ways += f.Ways
+		total.Taken += f.Taken
 		files = append(files, f)
 	}
 	return files, total
 }
 
+// A way is one way out of a step: an outcome, or several that lead on by the same word, such as otherwise.
+type way struct {
+	name     string
+	outcomes []string
+}
+
+// waysOf are the ways out of a step; one that ends the flow has the way of being reached.
+func waysOf(s *luabind.FlowStep) (list []way) {
+	if len(s.Outcomes) == 0 {
+		return []way{{name: "reached"}}
+	}
+	for _, o := range s.Outcomes {
+		name := o.Name
+		if o.Via != "" {
+			name = o.Via
+		}
+		i := slices.IndexFunc(list, func(w way) bool { return w.name == name })
+		if i < 0 {
+			i = len(list)
+			list = append(list, way{name: name})
+		}
+		list[i].outcomes = append(list[i].outcomes, o.Name)
+	}
+	return list
+}
+
+func (w way) taken(n engine.StepCounts) bool {
+	return len(w.outcomes) == 0 && n.Entered > 0 || slices.ContainsFunc(w.outcomes, func(o string) bool { return n.Outcomes[o] > 0 })
+}
+
 // Write writes what ran of each script, for people.
 func (c *Coverage) Write(w io.Writer, snapshot *engine.Snapshot) {
-	files, total := c.Files(snapshot)
+	files, total := c.Of(snapshot)
+	total.File = "all scripts"
 	width := len(total.File)
 	for _, f := range files {
 		width = max(width, len(f.File))
 	}
-	fmt.Fprintln(w, "\ncoverage: the lines that ran")
+	fmt.Fprintln(w, "\ncoverage: the lines that ran, and the ways out of flows' steps that were taken")
 	for _, f := range append(files, total) {
-		text := fmt.Sprintf("  %-*s  %5.1f %%  %d of %d", width, f.File, f.Percent(), f.Ran, f.Lines)
+		text := fmt.Sprintf("  %-*s  %5.1f %%  %d of %s", width, f.File, f.Percent(), f.Ran, count(f.Lines, "line"))
+		if f.Ways > 0 {
+			text += fmt.Sprintf(", %d of %s", f.Taken, count(f.Ways, "way"))
+		}
 		if len(f.Missed) > 0 {
 			text += "; not " + ranges(f.Missed)
 		}
 		fmt.Fprintln(w, text)
+		for i, missed := range f.NotTaken {
+			if i == 20 {
+				fmt.Fprintf(w, "  %*s  not taken: %d more\n", width, "", len(f.NotTaken)-i)
+				break
+			}
+			fmt.Fprintf(w, "  %*s  not taken: %s\n", width, "", missed)
+		}
 	}
 }
 
@@ -110,18 +211,16 @@ func ranges(numbers []int) string {
 	return strings.Join(parts, ", ")
 }
 
-// WriteCoverageJSON writes what ran of each script, for programs: an object on each line.
-func WriteCoverageJSON(w io.Writer, c *Coverage, snapshot *engine.Snapshot) {
-	files, total := c.Files(snapshot)
+// WriteJSON writes what ran of each script, for programs: an object on each line.
+func (c *Coverage) WriteJSON(w io.Writer, snapshot *engine.Snapshot) {
+	files, total := c.Of(snapshot)
 	p := &JSONPrinter{Out: w}
-	for _, f := range files {
+	for _, f := range append(files, total) {
 		p.print(coverageLine{"coverage", f})
 	}
-	p.print(coverageLine{"coverage", CoveredFile{Lines: total.Lines, Ran: total.Ran, Missed: []int{}}})
 }
 
-// A coverageLine is one script's; all of them where no file is named.
 type coverageLine struct {
 	Type string `json:"type"` // coverage
-	CoveredFile
+	Covered
 }

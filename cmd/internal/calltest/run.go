@@ -180,7 +180,6 @@ func (t *Test) run(ctx context.Context, library *engine.Library, program *luabin
 	defer cancel()
 	b := newBench(ctx, library, o.Cover)
 	defer b.close()
-	start := b.clock.Now()
 	errs := luabind.RunTest(ctx, program, luabind.TestEnv{
 		Find: finder(library), Clock: b.clock, Log: slog.New(&scribe{bench: b}), Limits: limits, Bench: b,
 	}, t.index)
@@ -189,9 +188,8 @@ func (t *Test) run(ctx context.Context, library *engine.Library, program *luabin
 	}
 	errs = append(b.finish(), errs...) // what a script raised first: the rest may follow from it
 	if len(b.callers) > 0 {
-		start = b.callers[0].began
+		t.Lasted = b.clock.Now().Sub(b.callers[0].began)
 	}
-	t.Lasted = b.clock.Now().Sub(start)
 	for _, err := range errs {
 		failure := failureOf(err, map[string][]string{program.File: source})
 		if failure.File == "" {
