@@ -34,8 +34,9 @@ type Env struct {
 	Resumed  *State // what the call carried from an engine that is gone; nil: it begins here
 	StateKey []byte // authenticates what the call carries; empty: only against mistakes
 
-	Flow  func(Mark)                                                           // told of every step of a flow; nil: nobody
-	Force func(flow, step string, outcomes []string) (outcome string, ok bool) // for tests: chooses a step's outcome, and the step does nothing; nil: nobody
+	Flow func(Mark) // told of every step of a flow; nil: nobody
+	// Force is for tests: it chooses a step's outcome, and the step does nothing, but for a function of the script. Nil: nobody.
+	Force func(flow, step string, outcomes []string) (outcome string, ok bool)
 }
 
 // A Channel is what the connection's first reply says of the call. It is kept apart so that the

@@ -45,6 +45,8 @@ type StepKind struct {
 	results []string
 	// ended tells from them that the step had ended when the engine before this one was gone.
 	ended func(s *stepRun) (outcome string, ok bool)
+	// runs: it is a function of the script, which Env.Force lets run: only where it leads is forced.
+	runs bool
 	// pure: nothing outside the VM is done in it, so its place need not be kept.
 	pure bool
 }

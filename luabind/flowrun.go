@@ -120,13 +120,10 @@ func walkStep(L *lua.LState) int {
 		s.fail("%d steps in a row without waiting for anybody: a loop", maxIdle)
 	}
 	outcome, chosen := "", false
-	if c.env.Force != nil && !k.Ends {
-		all := k.outcomes(s.def.t)
-		names := make([]string, len(all))
-		for i, o := range all {
-			names[i] = o.Name
+	if !k.runs {
+		if outcome, chosen = c.forced(s); chosen && outcome == next && k.Into {
+			s.put(k.sample(L))
 		}
-		outcome, chosen = c.env.Force(fr.flow.name, fr.step, names)
 	}
 	if !chosen {
 		if k.Answers {
@@ -142,8 +139,11 @@ func walkStep(L *lua.LState) int {
 	if !chosen {
 		outcome = k.run(s)
 	}
-	if k.Name == "run" {
+	if k.runs {
 		s.checkData()
+		if another, chosen := c.forced(s); chosen {
+			outcome = another
+		}
 	}
 	if c.budget.waits != waits {
 		fl.idle, fl.failed = 0, false
@@ -151,6 +151,39 @@ func walkStep(L *lua.LState) int {
 	L.SetTop(0)
 	L.Push(lua.LString(outcome))
 	return 1
+}
+
+// forced is the outcome that Env.Force chooses for a step. Where it chooses one nobody may wait for long, and no loop
+// is one of the flow's own.
+func (c *Call) forced(s *stepRun) (outcome string, chosen bool) {
+	k := s.def.kind
+	if c.env.Force == nil || k.Ends {
+		return "", false
+	}
+	all := k.outcomes(s.def.t)
+	names := make([]string, len(all))
+	for i, o := range all {
+		names[i] = o.Name
+	}
+	if outcome, chosen = c.env.Force(s.fr.flow.name, s.fr.step, names); chosen {
+		c.flows.idle = 0
+	}
+	return outcome, chosen
+}
+
+// sample is a result that a step which was not done may have had.
+func (k *StepKind) sample(L *lua.LState) lua.LValue {
+	switch k.Name {
+	case "gather":
+		return lua.LString("1")
+	case "record":
+		t := newData(L)
+		t.RawSetString("path", lua.LString("/tmp/recording.wav"))
+		t.RawSetString("seconds", lua.LNumber(1))
+		t.RawSetString("reason", lua.LString("silence"))
+		return t
+	}
+	return newData(L)
 }
 
 // stepFailed does what an error in a step, or the end of the call, calls for.

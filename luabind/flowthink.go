@@ -115,7 +115,7 @@ var thinkKinds = []*StepKind{
 		},
 	},
 	{
-		Name: "run", OffCall: true, Named: "to",
+		Name: "run", runs: true, OffCall: true, Named: "to",
 		Doc:    "Calls a function of yours with the call and data. It returns the name of one of the steps in `to`; where there is only one, it need not.",
 		Params: []Param{{Name: "fn", Type: Function, Doc: "what to call: function(call, data) … return \"menu\" end"}},
 		Options: []Param{

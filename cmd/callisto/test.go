@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"syscall"
 	"time"
 
@@ -29,6 +30,8 @@ type testOptions struct {
 	threshold float64
 	parallel  int
 	timeout   time.Duration
+	explore   bool
+	ways      int
 }
 
 func newTest() *cobra.Command {
@@ -53,6 +56,9 @@ somebody call, and says what they should hear:
 Each test has a simulated switch, an engine and a clock of its own. The clock moves by itself: half an
 hour in a queue takes milliseconds, and comes out the same each time. docs/testing.md has the rest.
 
+With --explore no test is needed: every outcome of every step of a flow is tried, every step by itself, and a
+hangup in each; what ends in an error is reported, with the way to it. Name scripts instead of files.
+
 A failure prints the call as it went, with the line of the test and the moment at which something was
 missed. It exits with 0 when all tests passed, 1 when one failed or a script is broken, and 2 when there was
 nothing to run or it could not.`,
@@ -60,6 +66,7 @@ nothing to run or it could not.`,
   callisto test scripts/support -v
   callisto test --run 'menu: .*sales' --watch
   callisto test --coverage --threshold 80 --junit report.xml
+  callisto test --explore support/menu
   callisto test --coverage=coverage.json && callisto graph support/menu --coverage coverage.json -o menu.svg`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			config, err := loadConfig(cmd)
@@ -80,6 +87,8 @@ nothing to run or it could not.`,
 	f.StringVar(&o.coverage, "coverage", "", "tell which lines ran, and which ways through flows were taken; --coverage=`FILE` keeps these, for graph")
 	f.Lookup("coverage").NoOptDefVal = noFile
 	f.Float64Var(&o.threshold, "threshold", 0, "fail when less than this `percentage` of the lines ran, or of the ways was taken")
+	f.BoolVar(&o.explore, "explore", false, "walk flows by itself, those of the named SCRIPTs or all, and report the ways that end in an error")
+	f.IntVar(&o.ways, "ways", calltest.DefaultWays, "with --explore: how many `ways` without a loop are walked in each flow, at most")
 	f.IntVar(&o.parallel, "parallel", 0, "how many tests run at a `time` (default: as many as there are processors)")
 	f.DurationVar(&o.timeout, "timeout", calltest.DefaultTimeout, "how long one test may take, in real `time`")
 	return cmd
@@ -135,6 +144,9 @@ func testOnce(ctx context.Context, library *engine.Library, t calltest.Options, 
 		p.Serving = ""
 		fmt.Fprintln(stderr, p)
 	}
+	if o.explore {
+		return explore(ctx, library, t, o, broken, out, stderr)
+	}
 	printer := interface {
 		File(*calltest.File)
 		Report(*calltest.Report)
@@ -156,22 +168,9 @@ func testOnce(ctx context.Context, library *engine.Library, t calltest.Options, 
 			return fmt.Errorf("--junit: %w", err)
 		}
 	}
-	low := false
-	if o.coverage != "" {
-		if o.json {
-			t.Cover.WriteJSON(out, snapshot)
-		} else {
-			t.Cover.Write(out, snapshot)
-		}
-		if o.coverage != noFile {
-			if err := writeFile(o.coverage, t.Cover.WriteCounts); err != nil {
-				return fmt.Errorf("--coverage: %w", err)
-			}
-		}
-		if _, total := t.Cover.Of(snapshot); total.Percent() < o.threshold {
-			low = true
-			fmt.Fprintf(stderr, "the tests cover %.1f %%; --threshold is %g\n", total.Percent(), o.threshold)
-		}
+	low, err := covered(t.Cover, snapshot, o, out, stderr)
+	if err != nil {
+		return err
 	}
 	switch {
 	case report.Failed > 0 || broken || low:
@@ -180,6 +179,56 @@ func testOnce(ctx context.Context, library *engine.Library, t calltest.Options, 
 		return errors.New("no test ran")
 	}
 	return nil
+}
+
+func explore(ctx context.Context, library *engine.Library, t calltest.Options, o testOptions, broken bool, out, stderr io.Writer) error {
+	options := calltest.ExploreOptions{Scripts: t.Paths, Ways: o.ways, Parallel: o.parallel, Timeout: o.timeout}
+	options.Tell = func(e *calltest.Explored) {
+		if o.json {
+			e.WriteJSON(out)
+		} else {
+			e.Write(out)
+		}
+	}
+	if o.coverage != "" {
+		options.Cover = calltest.NewCoverage()
+	}
+	list, err := calltest.Explore(ctx, library, options)
+	if err != nil {
+		return err
+	}
+	low, err := covered(options.Cover, library.Snapshot(), o, out, stderr)
+	switch {
+	case err != nil:
+		return err
+	case broken || low || slices.ContainsFunc(list, func(e *calltest.Explored) bool { return !e.OK() }):
+		return errScripts
+	case len(list) == 0:
+		return errors.New("no script returns a flow")
+	}
+	return nil
+}
+
+// covered tells what was come to, and whether it is less than --threshold.
+func covered(c *calltest.Coverage, snapshot *engine.Snapshot, o testOptions, out, stderr io.Writer) (low bool, err error) {
+	if c == nil {
+		return false, nil
+	}
+	if o.json {
+		c.WriteJSON(out, snapshot)
+	} else {
+		c.Write(out, snapshot)
+	}
+	if o.coverage != noFile {
+		if err := writeFile(o.coverage, c.WriteCounts); err != nil {
+			return false, fmt.Errorf("--coverage: %w", err)
+		}
+	}
+	_, total := c.Of(snapshot)
+	if low = total.Percent() < o.threshold; low {
+		fmt.Fprintf(stderr, "the tests cover %.1f %%; --threshold is %g\n", total.Percent(), o.threshold)
+	}
+	return low, nil
 }
 
 // writeFile writes a file as a whole, or not at all.

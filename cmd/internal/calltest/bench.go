@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"callisto/cmd/internal/simcall"
@@ -27,6 +28,7 @@ type bench struct {
 	sw      *simulator.Switch // nil before the first call
 	fakes   *fakes
 	stop    func() // of the clock's moving
+	closing atomic.Bool
 
 	mu      sync.Mutex
 	woken   sync.Cond
@@ -63,6 +65,7 @@ func newBench(ctx context.Context, library *engine.Library, cover *Coverage) *be
 
 // close ends everything that is left of the test.
 func (b *bench) close() {
+	b.closing.Store(true)
 	if b.sw != nil {
 		b.sw.Close()
 	}

@@ -144,10 +144,7 @@ func waysOf(s *luabind.FlowStep) (list []way) {
 		return []way{{name: "reached"}}
 	}
 	for _, o := range s.Outcomes {
-		name := o.Name
-		if o.Via != "" {
-			name = o.Via
-		}
+		name := wordOf(o)
 		i := slices.IndexFunc(list, func(w way) bool { return w.name == name })
 		if i < 0 {
 			i = len(list)
@@ -156,6 +153,14 @@ func waysOf(s *luabind.FlowStep) (list []way) {
 		list[i].outcomes = append(list[i].outcomes, o.Name)
 	}
 	return list
+}
+
+// wordOf is the word in the step by which an outcome leads on.
+func wordOf(o luabind.FlowOutcome) string {
+	if o.Via != "" {
+		return o.Via
+	}
+	return o.Name
 }
 
 func (w way) taken(n engine.StepCounts) bool {

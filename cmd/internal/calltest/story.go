@@ -130,7 +130,7 @@ type scribe struct {
 	attrs []slog.Attr
 }
 
-func (s *scribe) Enabled(context.Context, slog.Level) bool { return true }
+func (s *scribe) Enabled(context.Context, slog.Level) bool { return !s.bench.closing.Load() }
 
 func (s *scribe) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return &scribe{s.bench, append(slices.Clip(s.attrs), attrs...)}
