@@ -24,11 +24,13 @@ describe("while somebody is there", function()
 
   it("thanks the caller where nobody answers", function()
     test.leg("user/*", "no_answer")
-    local caller = call_at("10:00")
-    caller:hears("ivr-enter_destination_telephone_number.wav")
-    caller:press("1")
-    caller:hears("ivr-thank_you_for_calling.wav")
-    caller:ends()
+    for minute, key in ipairs { "1", "2" } do
+      local caller = call_at("10:0" .. minute)
+      caller:hears("ivr-enter_destination_telephone_number.wav")
+      caller:press(key)
+      caller:hears("ivr-thank_you_for_calling.wav")
+      caller:ends()
+    end
   end)
 
   it("gives who presses nothing to support", function()
