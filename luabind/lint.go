@@ -509,6 +509,29 @@ func (l *linter) args(v *Verb, list []ast.Expr, line int) {
 	}
 	if message := v.fits(values, open); message != "" {
 		l.find(line, "%s", message)
+		return
+	}
+	for i, value := range values {
+		switch value := value.(type) {
+		case lua.LString:
+			l.literal(v, v.takes(i), string(value), line)
+		case *lua.LTable: // options, where it is not an argument's
+			for j := range v.Options {
+				if text, ok := value.RawGetString(v.Options[j].Name).(lua.LString); ok {
+					l.literal(v, &v.Options[j], string(text), line)
+				}
+			}
+		}
+	}
+}
+
+// literal finds what is wrong with a text that the verb would read.
+func (l *linter) literal(v *Verb, p *Param, text string, line int) {
+	if p.Literal == nil {
+		return
+	}
+	if err := p.Literal(text); err != nil {
+		l.find(line, "%s: %s", v.Label(), err)
 	}
 }
 

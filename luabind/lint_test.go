@@ -65,6 +65,9 @@ func TestFindings(t *testing.T) {
 		{"milliseconds for seconds", `call:bridge("user/1", { ring = 20 })`, "1: bridge: option `ring` is 20ms; write \"20s\" for twenty seconds"},
 		{"word", `call:execute("play back")`, "1: execute: argument `application` must be one word, without spaces or line breaks, not \"play back\""},
 		{"expression", `call:gather{ pattern = "(" }`, "1: gather: option `pattern`: it is no regular expression (RE2): error parsing regexp: missing closing ): `(`"},
+		{"opening hours", `print(time.open("mon-fry 09:00-17:00"))`, "1: time.open: the opening hours, character 5: \"fry\" is no day, did you mean `fri`?"},
+		{"zone", `print(time.open("mon 09:00-17:00", { zone = "Mars" }))`, "1: time.open: there is no zone \"Mars\"; zones are named as \"Europe/Stockholm\", \"America/New_York\" or \"UTC\""},
+		{"expression of re", `print(re.match("x", "("))`, "missing closing ): `(`"},
 		{"enumeration", `call:say(1, "nummber")`, "did you mean `number`?, not \"nummber\""},
 		{"too few", `call:playback()`, "1: playback: argument `file` is missing; it takes playback(file, { loops =, terminators =, wait = })"},
 		{"too many", `call:sleep("1s", 2)`, "1: sleep: too many arguments; it takes sleep(time)"},
@@ -114,6 +117,7 @@ func TestFindingsAreWhatTheScriptFailsWith(t *testing.T) {
 		`log:info("x")`, `call:playback(true)`, `call:playback("a", { loops = "two" })`, `call:playback{ "a.wav", 2, false }`, `call:sleep("5 seconds")`,
 		`call:bridge("user/1", { ring = 20 })`, `call:execute("play back")`, `call:gather{ pattern = "(" }`, `call:say(1, "nummber")`, `call:playback()`,
 		`call:sleep("1s", 2)`, `call.caller = 1`, `call:playback("silence_stream://1", { wait = false }):stopp()`, `call:bgapi("status"):wait("soon")`, `call:hangup(false)`,
+		`time.open("mon-fry 09:00-17:00")`, `time.now({ zone = "Mars" })`, `re.match("x", "(")`,
 	} {
 		t.Run(script, func(t *testing.T) {
 			simulated(t, func(t *testing.T) {

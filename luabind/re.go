@@ -135,7 +135,7 @@ var reModule = &Module{
 
 var (
 	subjectParam    = Param{Name: "text", Type: String, Doc: "where to look"}
-	expressionParam = Param{Name: "expression", Type: String, Doc: `what to look for, such as [[^\d{4}$]]`}
+	expressionParam = Param{Name: "expression", Type: String, Literal: func(text string) error { _, err := compileExpression(text); return err }, Doc: `what to look for, such as [[^\d{4}$]]`}
 )
 
 // most is the option max.

@@ -76,7 +76,7 @@ var timeModule = &Module{
 		},
 		{
 			Name:   "open",
-			Params: []Param{{Name: "hours", Type: String, Doc: `the opening hours: "mon-fri 09:00-12:00, 13:00-17:00; sat 10:00-14:00; fri 22:00-04:00; 12-24 closed"`}},
+			Params: []Param{{Name: "hours", Type: String, Literal: func(text string) error { _, err := newOpeningHours(text, nil); return err }, Doc: `the opening hours: "mon-fri 09:00-12:00, 13:00-17:00; sat 10:00-14:00; fri 22:00-04:00; 12-24 closed"`}},
 			Options: []Param{
 				zoneOption,
 				{Name: "holidays", Type: Table, Doc: `days that are closed: a list of days, or names and days: { "12-25", ["Easter Monday"] = "easter+1" }`},
@@ -119,7 +119,7 @@ var timeModule = &Module{
 	Classes: []*Class{timeClass},
 }
 
-var zoneOption = Param{Name: "zone", Type: String, Doc: `the zone, such as "Europe/Stockholm"; that of the machine where left out`}
+var zoneOption = Param{Name: "zone", Type: String, Literal: func(name string) error { _, err := zoneOf(name); return err }, Doc: `the zone, such as "Europe/Stockholm"; that of the machine where left out`}
 
 var timeClass = &Class{
 	Name:    "Time",

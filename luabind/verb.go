@@ -53,6 +53,9 @@ type Param struct {
 	// Check says what is wrong with a text, or "".
 	Check func(text string) string
 
+	// Literal says, for check alone, why the verb fails with a text that stands in a script; nil: it cannot be known.
+	Literal func(text string) error
+
 	// Constant says that the text is to be the author's own, such as a statement of SQL: `callisto check` doubts
 	// one that is put together, and says Instead what to do.
 	Constant bool
