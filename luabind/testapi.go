@@ -27,6 +27,10 @@ type Bench interface {
 	HTTP(method, url string, answers []HTTPAnswer) error
 	// Requests are those made so far.
 	Requests() []HTTPRequest
+	// Mails are those sent so far.
+	Mails() []MailMessage
+	// MailServer says how the mail server is: gone or slow.
+	MailServer(how string) error
 	// Store is what the module kv reaches, in the test and in its scripts.
 	Store() Store
 	// Failed is told of each failure of the test when it happens.
@@ -227,6 +231,37 @@ var testModule = &Module{
 			},
 			Doc: "Says what a web server answers. A request for which nothing was said fails the test.",
 			run: testHTTP,
+		},
+		{
+			Name:   "mail_server",
+			Params: []Param{{Name: "how", Type: Word, Enum: []string{"gone", "slow"}, Doc: "gone: nobody is there; slow: no answer, ever"}},
+			Doc:    "Says how the mail server is. Where nothing is said it takes every message.",
+			run:    func(c *Call, L *lua.LState, a args) int { return a.obeyed(c.bench(a).MailServer(a.string(0))) },
+		},
+		{
+			Name:    "mails",
+			Results: []Result{{"mails", "table", "a list of { to, cc, bcc, subject, text, html, attachments }; attachments is how many"}},
+			Doc:     "The messages that scripts have sent.",
+			run: func(c *Call, L *lua.LState, a args) int {
+				list := L.NewTable()
+				for _, m := range c.bench(a).Mails() {
+					t := L.NewTable()
+					for name, addresses := range map[string][]string{"to": m.To, "cc": m.Cc, "bcc": m.Bcc} {
+						all := L.NewTable()
+						for _, address := range addresses {
+							all.Append(lua.LString(address))
+						}
+						t.RawSetString(name, all)
+					}
+					t.RawSetString("subject", lua.LString(m.Subject))
+					t.RawSetString("text", lua.LString(m.Text))
+					t.RawSetString("html", lua.LString(m.HTML))
+					t.RawSetString("attachments", lua.LNumber(len(m.Attachments)))
+					list.Append(t)
+				}
+				L.Push(list)
+				return 1
+			},
 		},
 		{
 			Name:    "requests",

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"callisto/luabind"
 )
 
 // A localLimiter counts in this process.
@@ -22,8 +24,13 @@ type rate struct {
 	until time.Time   // when none of them matters any more
 }
 
-func newLocalLimiter() *localLimiter {
-	return &localLimiter{now: time.Now, places: make(map[string]int), rates: make(map[string]*rate), sweep: 1000}
+func newLocalLimiter() *localLimiter { return localLimiterAt(time.Now) }
+
+// NewLimiter is a limiter for tests, of this process. now tells its time.
+func NewLimiter(now func() time.Time) luabind.Limiter { return localLimiterAt(now) }
+
+func localLimiterAt(now func() time.Time) *localLimiter {
+	return &localLimiter{now: now, places: make(map[string]int), rates: make(map[string]*rate), sweep: 1000}
 }
 
 func (l *localLimiter) Acquire(_ context.Context, name string, places int) (func(context.Context) error, error) {

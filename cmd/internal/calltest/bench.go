@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -70,6 +71,7 @@ func (b *bench) close() {
 		b.sw.Close()
 	}
 	b.server.Close()
+	b.fakes.store.Close()
 	b.mu.Lock()
 	b.release()
 	b.mu.Unlock()
@@ -203,6 +205,21 @@ func (b *bench) sound(path string) (time.Duration, bool) {
 
 // Requests implements luabind.Bench.
 func (b *bench) Requests() []luabind.HTTPRequest { return b.fakes.requests() }
+
+// Mails implements luabind.Bench.
+func (b *bench) Mails() []luabind.MailMessage {
+	b.fakes.mu.Lock()
+	defer b.fakes.mu.Unlock()
+	return slices.Clone(b.fakes.mails)
+}
+
+// MailServer implements luabind.Bench.
+func (b *bench) MailServer(how string) error {
+	b.fakes.mu.Lock()
+	defer b.fakes.mu.Unlock()
+	b.fakes.post = how
+	return nil
+}
 
 // HTTP implements luabind.Bench.
 func (b *bench) HTTP(method, url string, answers []luabind.HTTPAnswer) error {

@@ -499,3 +499,32 @@ it("reaches nothing else", function() expect(http) end)
 		t.Error(out)
 	}
 }
+
+// Mail is collected, and limits are of the test alone.
+func TestMailAndLimits(t *testing.T) {
+	t.Parallel()
+	r, out := run(t, map[string]string{
+		"tell.lua": `call:answer() local sent, why = mail.send { to = "ops@example.com", subject = "Call", text = call.caller.number } log.info(sent and "sent" or why)`,
+		"tell_test.lua": `it("tells", function()
+  local caller = test.call { script = "tell", number = "+46701" }
+  caller:ends()
+  expect(caller.log):is { "sent" }
+  expect(test.mails()):is { { to = { "ops@example.com" }, cc = {}, bcc = {}, subject = "Call", text = "+46701", html = "", attachments = 0 } }
+end)
+it("goes on without a mail server", function()
+  test.mail_server("gone")
+  local caller = test.call { script = "tell" }
+  caller:ends()
+  expect(caller.log[#caller.log]):is("refused")
+  test.mail_server("slow")
+  caller = test.call { script = "tell" }
+  caller:ends()
+  expect(caller.log[#caller.log]):is("timeout")
+  expect(#test.mails()):is(0)
+end)
+it("knows no other", function() test.mail_server("lost") end)
+`}, Options{})
+	if r.Passed != 2 || !strings.Contains(out, "mail_server: argument `how` must be one of gone, slow") {
+		t.Error(out)
+	}
+}

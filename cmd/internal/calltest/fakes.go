@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"callisto/cmd/internal/simcall"
+	"callisto/engine/services"
 	"callisto/esl"
 	"callisto/luabind"
 )
@@ -17,12 +18,18 @@ import (
 // fakes stand for what scripts reach outside their calls.
 type fakes struct {
 	bench *bench
-	store *store
+	store interface {
+		luabind.Store
+		Close() error
+	}
+	limiter luabind.Limiter
 
 	mu      sync.Mutex
 	servers []*webServer
 	made    []luabind.HTTPRequest
 	strange []string // requests that the test says nothing of
+	post    string   // how the mail server is: "", gone, slow
+	mails   []luabind.MailMessage
 }
 
 // A webServer is what test.http describes.
@@ -32,10 +39,43 @@ type webServer struct {
 }
 
 func newFakes(b *bench) *fakes {
-	return &fakes{bench: b, store: &store{now: b.clock.Now, values: map[string]stored{}}}
+	return &fakes{bench: b, store: services.NewMemory(b.clock.Now), limiter: services.NewLimiter(b.clock.Now)}
 }
 
-func (f *fakes) services() *luabind.Services { return &luabind.Services{HTTP: f, Store: f.store} }
+func (f *fakes) services() *luabind.Services {
+	return &luabind.Services{HTTP: f, Mail: mailbox{f}, Store: f.store, Limiter: f.limiter}
+}
+
+// A mailbox stands for the mail server: a luabind.Mail.
+type mailbox struct{ *fakes }
+
+// Send implements luabind.Mail.
+func (m mailbox) Send(ctx context.Context, message luabind.MailMessage) (*luabind.MailReceipt, error) {
+	m.mu.Lock()
+	how := m.post
+	m.mu.Unlock()
+	b := m.bench
+	b.mu.Lock()
+	b.tell(event{at: b.clock.Now(), class: logged, what: "mail", text: simcall.Plain(strings.Join(message.To, ", ") + ": " + message.Subject)})
+	b.mu.Unlock()
+	switch how {
+	case "gone":
+		return nil, refused
+	case "slow":
+		limit := message.Timeout
+		if limit == 0 {
+			limit = b.library.Snapshot().Config.Mail.Timeout
+		}
+		if err := esl.Sleep(ctx, limit); err != nil {
+			return nil, err
+		}
+		return nil, context.DeadlineExceeded
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mails = append(m.mails, message)
+	return &luabind.MailReceipt{ID: fmt.Sprintf("<%d@test>", len(m.mails))}, nil
+}
 
 func (f *fakes) answer(method, url string, answers []luabind.HTTPAnswer) error {
 	f.mu.Lock()
