@@ -25,11 +25,11 @@ func Refusal(how string, after time.Duration) (b simulator.Behaviour, ok bool) {
 }
 
 // Endpoints are those that something is said of, and behind them the switch's own, which behave as usual; its queues have
-// their own ways.
+// their own ways, and loopback, with which call:join connects two, is nobody who would hang up.
 func Endpoints(said []simulator.Endpoint) []simulator.Endpoint {
 	list := said[:len(said):len(said)]
 	for _, e := range simulator.DefaultEndpoints() {
-		if e.Behaviour == simulator.Answers(0, 0) {
+		if e.Behaviour == simulator.Answers(0, 0) && e.Pattern != "loopback/*" {
 			e.Behaviour = Usual
 		}
 		list = append(list, e)

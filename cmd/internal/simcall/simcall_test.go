@@ -42,7 +42,7 @@ func TestLegs(t *testing.T) {
 	list := Endpoints([]simulator.Endpoint{{Pattern: "user/1001", Behaviour: simulator.NoAnswer()}, {Pattern: "user/2*", Behaviour: simulator.Refuses("USER_BUSY", time.Second)}})
 	for dialled, want := range map[string]simulator.Behaviour{
 		"user/1001": simulator.NoAnswer(), "user/2002": simulator.Refuses("USER_BUSY", time.Second), "user/1002": Usual, "sofia/gateway/x/1": Usual,
-		"callcenter/sales": simulator.Answers(5*time.Second, time.Minute),
+		"loopback/app=intercept:1": simulator.Answers(0, 0), "callcenter/sales": simulator.Answers(5*time.Second, time.Minute),
 	} {
 		if got := Behaviour(list, dialled); got == nil || *got != want {
 			t.Errorf("%s behaves like %v, want %v", dialled, got, want)
