@@ -1,8 +1,8 @@
 -- Keeps account of a call: what it was about while it goes on, what it came to when it is over.
 --
 -- Dialplan: <action application="socket" data="127.0.0.1:8084/record async full account=42"/>
--- Try it:   callisto dial record account=42 --root examples --name '${hostname}'
--- Try it:   callisto dial record account=42 --root examples --hangup 3s
+-- Try it:   callisto dial record account=42 --name '${hostname}'
+-- Try it:   callisto dial record account=42 --hangup 3s
 call:on("hangup", function(cause)
   -- The channel's variables are final here.
   log.info("call record", {

@@ -110,7 +110,8 @@ func appConference(c *Channel, data string) {
 	}
 	c.deafToBreak = true // only the conference itself lets somebody go
 	c.loose = false
-	c.idle(-1, func(byte) bool { return !c.kicked && c.room != nil })
+	// In FreeSWITCH's own configuration the # of the caller-controls leaves.
+	c.idle(-1, func(key byte) bool { return key != '#' && !c.kicked && c.room != nil })
 	c.kicked, c.deafToBreak, c.loose = false, false, false
 	r.leave(s, c)
 	c.resetReadCodec()

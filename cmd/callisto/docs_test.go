@@ -167,33 +167,63 @@ func TestScriptsInDocuments(t *testing.T) {
 	}
 }
 
-// TestExamples checks the examples, and does what each says one should try.
+// exampleProject is a copy of examples/: its calls leave values in a database beside its configuration.
+func exampleProject(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(root+"/examples")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestExamples checks the examples, runs their tests, walks their flows, and does what each says one should try.
 func TestExamples(t *testing.T) {
-	t.Setenv("CALLISTO_SCRIPTS_DEFAULT", "menu")
-	if out, _, err := command(t, "check", "--root", root+"/examples"); err != nil {
+	dir := exampleProject(t)
+	config := dir + "/config.toml"
+	if out, _, err := command(t, "check", "--config", config); err != nil {
 		t.Errorf("check: %v\n%s", err, out)
 	}
-	files, err := filepath.Glob(root + "/examples/*.lua")
+	if out, stderr, err := command(t, "test", "--config", config); err != nil {
+		t.Errorf("test: %v\n%s%s", err, out, stderr)
+	}
+	if out, stderr, err := command(t, "test", "--explore", "--config", config); err != nil {
+		t.Errorf("test --explore: %v\n%s%s", err, out, stderr)
+	}
+	list, err := os.ReadFile(dir + "/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(dir + "/*.lua")
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)
 	}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".lua")
+		if strings.HasSuffix(name, "_test") {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			text, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
+			if _, err := os.Stat(strings.TrimSuffix(file, ".lua") + "_test.lua"); err != nil {
+				t.Error("it has no test")
+			}
+			if !strings.Contains(string(list), "| ["+name+"]("+name+".lua) |") {
+				t.Error("examples/README.md does not list it")
+			}
 			if !regexp.MustCompile(`(?m)^-- Dialplan: <action application="socket" data="127\.0\.0\.1:8084/` + name + ` async full[^"]*"/>$`).Match(text) {
 				t.Error("it does not say which line of a dialplan runs it")
 			}
-			try := regexp.MustCompile(`(?m)^-- Try it: +callisto (dial `+name+`\b.*) --root examples(.*)$`).FindAllSubmatch(text, -1)
+			try := regexp.MustCompile(`(?m)^-- Try it: +callisto (dial `+name+`\b.*)$`).FindAllSubmatch(text, -1)
 			if len(try) == 0 {
 				t.Error("it does not say how to try it")
 			}
 			for _, m := range try {
-				args := strings.Fields(strings.ReplaceAll(string(m[1])+string(m[2]), "'", ""))
-				out, stderr, err := command(t, append(args, "--fast", "--root", root+"/examples")...)
+				args := strings.Fields(strings.ReplaceAll(string(m[1]), "'", ""))
+				out, stderr, err := command(t, append(args, "--fast", "--config", config)...)
 				if err != nil {
 					t.Errorf("%q: %v\n%s%s", args, err, out, stderr)
 				}
@@ -201,7 +231,37 @@ func TestExamples(t *testing.T) {
 					t.Errorf("%q does not end:\n%s", args, out)
 				}
 			}
+			// What a prompt of one's own says stands beside its name, and where the phone looks for it.
+			for _, m := range regexp.MustCompile(`"(office/[a-z_]+)\.wav"`).FindAllSubmatch(text, -1) {
+				words, err := os.ReadFile(dir + "/sounds/" + string(m[1]) + ".txt")
+				if err != nil || !strings.Contains(string(text), `"`+strings.TrimSpace(string(words))+`"`) {
+					t.Errorf("the words of %s.wav, %q, are not those of the script: %v", m[1], words, err)
+				}
+			}
 		})
+	}
+}
+
+// The announcement of examples/emergency.lua begins with the next call after its switch is saved.
+func TestExampleSwitch(t *testing.T) {
+	dir := exampleProject(t)
+	dial := func() string {
+		out, stderr, err := command(t, "dial", "emergency", "--fast", "--config", dir+"/config.toml")
+		if err != nil {
+			t.Fatalf("%v\n%s%s", err, out, stderr)
+		}
+		return out
+	}
+	if out := dial(); strings.Contains(out, "office/emergency.wav") || !strings.Contains(out, "transfer 9000") {
+		t.Errorf("it is off, and a caller hears\n%s", out)
+	}
+	text, err := os.ReadFile(dir + "/emergency/switch.lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir+"/emergency/switch.lua", strings.Replace(string(text), "on = false", "on = true", 1))
+	if out := dial(); !strings.Contains(out, "office/emergency.wav") {
+		t.Errorf("it is on, and a caller hears\n%s", out)
 	}
 }
 

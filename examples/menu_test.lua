@@ -1,0 +1,43 @@
+local function calls() return test.call { script = "menu" } end
+
+describe("menu", function()
+  it("puts through who presses 1", function()
+    local caller = calls()
+    caller:hears("ivr-welcome.wav")
+    caller:press("1")
+    caller:ends()
+    expect(caller.dialled):is { "user/1001" }
+  end)
+
+  it("says so when nobody answers there", function()
+    test.leg("user/1001", "no_answer")
+    local caller = calls()
+    caller:press("1")
+    caller:hears("office/nobody.wav")
+    caller:ends()
+    expect(caller.seconds):is_above(20)
+  end)
+
+  it("says goodbye to who presses 2", function()
+    local caller = calls()
+    caller:press("2")
+    caller:hears("ivr-thank_you_for_calling.wav")
+    caller:ends()
+  end)
+
+  it("takes another key after a wrong one", function()
+    local caller = calls()
+    caller:press("9")
+    caller:hears("ivr-that_was_an_invalid_entry.wav")
+    caller:press("2")
+    caller:hears("ivr-thank_you_for_calling.wav")
+    caller:ends()
+  end)
+
+  it("says goodbye to who presses nothing", function()
+    local caller = calls()
+    caller:hears("ivr-thank_you_for_calling.wav")
+    caller:ends()
+    expect(caller.ending):is("returned")
+  end)
+end)
