@@ -46,11 +46,13 @@ var askVerbs = []Verb{
 		Name: "menu",
 		Options: append([]Param{
 			{Name: "keys", Type: Table, Doc: "the choices: { [\"1\"] = \"sales\", [\"2\"] = function(digits) … end }. A function is called when its key is pressed"},
+			{Name: "speech", Type: Table, Doc: "{ engine =, grammar = }: listen to what the caller says meanwhile, too"},
+			{Name: "words", Type: Table, Doc: "the choices by what is said, in upper or lower case: { sales = \"sales\" }"},
 			digitTimeoutOption,
 		}, promptOptions...),
 		Results: []Result{
 			{"choice", "any", "what keys has for the entry; of a function, what it returned; nil where nothing fitting was entered"},
-			{"digits", "string", "what was entered; without a choice why: timeout, invalid or stopped"},
+			{"digits", "string", "what was entered, or the word that was said; without a choice why: timeout, invalid or stopped"},
 		},
 		Doc: "Asks the caller to choose. There are 3 tries where tries is left out.",
 		run: menu,
@@ -88,7 +90,8 @@ type question struct {
 	tries         int
 	bargeIn       bool
 	speech        bool
-	engine, words argument // of speech
+	hears         func(text string) (answer string, ok bool) // what was said, where that is not asked of fits
+	engine, words argument                                   // of speech
 }
 
 // noTerminators is given where there are none: no telephone sends it, and an empty word would mean #.
@@ -188,11 +191,15 @@ func menu(c *Call, L *lua.LState, a args) int {
 		a.fail("option `keys` is empty")
 	}
 	q.choose(choices)
+	said := a.words(&q)
 	digits, reason, _ := c.ask(L, a, q)
-	if reason != "digits" {
+	if reason != "digits" && reason != "speech" {
 		return pushNone(L, reason)
 	}
 	choice := choices[digits]
+	if reason == "speech" {
+		choice = said[digits]
+	}
 	if fn, ok := choice.(*lua.LFunction); ok {
 		L.Push(fn)
 		L.Push(lua.LString(digits))
@@ -203,6 +210,33 @@ func menu(c *Call, L *lua.LState, a args) int {
 	L.Push(choice)
 	L.Push(lua.LString(digits))
 	return 2
+}
+
+// words reads menu's options speech and words: what may be said is an answer too, as it is written there.
+func (a args) words(q *question) map[string]lua.LValue {
+	speech, listens := a.option("speech")
+	v, given := a.option("words")
+	if listens != given {
+		a.fail("speech names the recogniser and words the choices: the one is of no use without the other")
+	}
+	if !listens {
+		return nil
+	}
+	a.speechOption(q, speech.(*lua.LTable))
+	choices := make(map[string]lua.LValue)
+	for _, name := range sortedNames(a, "words", v.(*lua.LTable)) {
+		choices[name] = v.(*lua.LTable).RawGetString(name)
+	}
+	q.hears = func(text string) (string, bool) {
+		text = strings.Trim(text, " .,!?")
+		for name := range choices {
+			if strings.EqualFold(name, text) {
+				return name, true
+			}
+		}
+		return "", false
+	}
+	return choices
 }
 
 // choose lets only these keys be an answer.
@@ -293,7 +327,11 @@ func (c *Call) askOnce(L *lua.LState, a args, q question) (digits, reason, detai
 	result, _ := e.Variable("read_result")
 	if said != nil && said.got != nil {
 		text := spoken(said.got.Body())
-		if text == "" || q.fits != nil && !q.fits(text) {
+		fits := text != "" && (q.hears != nil || q.fits == nil || q.fits(text))
+		if fits && q.hears != nil {
+			text, fits = q.hears(text)
+		}
+		if !fits {
 			return "", "invalid", said.got.Body()
 		}
 		return text, "speech", said.got.Body()

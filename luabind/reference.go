@@ -41,7 +41,7 @@ func WriteReference(w io.Writer) error {
 		}
 	}
 	return t.Execute(w, map[string]any{
-		"Verbs": Verbs, "Fields": Fields, "Functions": functions, "Libraries": libraries, "Modules": Modules, "CallClasses": callClasses,
+		"Verbs": Verbs, "Fields": Fields, "Functions": functions, "Libraries": libraries, "Modules": Modules, "CallClasses": callClasses, "StepKinds": StepKinds, "FlowWords": FlowWords, "FlowDefaults": FlowDefaults, "MaxState": maxState, "MaxDataDepth": maxDataDepth, "MaxFlows": maxFlows, "MaxIdle": maxIdle,
 		"Depth": 200, "MaxDuration": maxDuration / time.Hour, "MaxQueued": maxQueued,
 	})
 }
