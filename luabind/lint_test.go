@@ -67,7 +67,7 @@ func TestFindings(t *testing.T) {
 		{"expression", `call:gather{ pattern = "(" }`, "1: gather: option `pattern`: it is no regular expression (RE2): error parsing regexp: missing closing ): `(`"},
 		{"opening hours", `print(time.open("mon-fry 09:00-17:00"))`, "1: time.open: the opening hours, character 5: \"fry\" is no day, did you mean `fri`?"},
 		{"zone", `print(time.open("mon 09:00-17:00", { zone = "Mars" }))`, "1: time.open: there is no zone \"Mars\"; zones are named as \"Europe/Stockholm\", \"America/New_York\" or \"UTC\""},
-		{"expression of re", `print(re.match("x", "("))`, "missing closing ): `(`"},
+		{"expression of re", `print(re.match("x", "("))`, "1: re.match: the expression is wrong: missing closing ): \"(\""},
 		{"enumeration", `call:say(1, "nummber")`, "did you mean `number`?, not \"nummber\""},
 		{"too few", `call:playback()`, "1: playback: argument `file` is missing; it takes playback(file, { loops =, terminators =, wait = })"},
 		{"too many", `call:sleep("1s", 2)`, "1: sleep: too many arguments; it takes sleep(time)"},
