@@ -142,12 +142,77 @@ func TestReadme(t *testing.T) {
 	}
 }
 
+// fileOf is the name of the file that a block of Lua says it is, in a comment at its beginning.
+func fileOf(b block) string {
+	first, _, _ := strings.Cut(b.text, "\n")
+	name, _ := strings.CutPrefix(first, "-- ")
+	if !strings.HasSuffix(name, ".lua") || strings.Contains(name, " ") {
+		return ""
+	}
+	return name
+}
+
+// TestTestingDocument does what docs/testing.md says, in its order.
+func TestTestingDocument(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	text, err := os.ReadFile(filepath.Join(home, "docs/testing.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := 0
+	for _, m := range regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {
+		switch b := (block{"docs/testing.md", m[1], m[2]}); b.language {
+		case "lua":
+			if name := fileOf(b); name != "" {
+				write(t, filepath.Join(dir, name), b.text)
+			}
+		case "console":
+			for _, part := range strings.Split(b.text, "$ callisto ")[1:] {
+				line, want, _ := strings.Cut(part, "\n")
+				got, stderr, _ := command(t, strings.Fields(line)...)
+				if diff := cmp.Diff(timeless(want), timeless(got)); diff != "" {
+					t.Errorf("callisto %s (-docs +got):\n%s%s", line, diff, stderr)
+				}
+				shown++
+			}
+		}
+	}
+	if shown < 4 {
+		t.Errorf("docs/testing.md shows %d commands", shown)
+	}
+	for _, m := range luabind.TestModules {
+		names := func(verbs []luabind.Verb) {
+			for _, v := range verbs {
+				if !strings.Contains(string(text), v.Name) {
+					t.Errorf("docs/testing.md does not say what %s is", v.Name)
+				}
+			}
+		}
+		names(m.Functions)
+		for _, k := range m.Classes {
+			names(k.Methods)
+			for _, f := range k.Fields {
+				if !strings.Contains(string(text), "`"+f.Name+"`") {
+					t.Errorf("docs/testing.md does not say what %s is", f.Name)
+				}
+			}
+		}
+	}
+}
+
+// home is the root of the project, from wherever a test is.
+var home, _ = filepath.Abs(root)
+
 // TestScriptsInDocuments calls every script that stands in the documentation, and every one of scripts/.
 func TestScriptsInDocuments(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/config.toml", "[http]\nallow = []\n[mail]\nserver = \"127.0.0.1:1\"\n") // nothing leaves this machine
 	n := 0
 	for _, b := range blocks(t, "lua") {
+		if strings.HasSuffix(fileOf(b), "_test.lua") {
+			continue
+		}
 		n++
 		write(t, dir+"/scripts/main.lua", b.text)
 		if out, stderr, err := command(t, "dial", "main", "--fast", "--config", dir+"/config.toml"); err != nil {

@@ -31,6 +31,7 @@ func (p *Printer) File(f *File) {
 		}
 	}
 	switch {
+	case len(f.Tests) == 0 && f.Left > 0:
 	case len(f.Tests) == 0:
 		fmt.Fprintf(p.Out, "none  %s\n", f.Path)
 	case failed == 0:

@@ -43,6 +43,7 @@ type File struct {
 	Path   string
 	Broken *Failure // why it has no tests: it does not compile, or raised an error
 	Tests  []*Test
+	Left   int // tests that Match left out
 }
 
 // A Test is one test that ran.
@@ -153,6 +154,8 @@ func runFile(ctx context.Context, library *engine.Library, f *File, o Options, p
 		name := strings.Join(c.Names, ": ")
 		if o.Match == nil || o.Match.MatchString(name) {
 			f.Tests = append(f.Tests, &Test{Name: name, File: f.Path, Line: c.Line, index: i})
+		} else {
+			f.Left++
 		}
 	}
 	free()
