@@ -46,6 +46,8 @@ func TestConfigModule(t *testing.T) {
 		{"required", `out(require("config").greeting, require("lib"))`, "a.wav a.wav"},
 		{"nothing to see behind it", `out(getmetatable(config))`, "protected"},
 		{"a colon", `config:get("greeting")`, "use a dot: config.get(…), not config:get(…)"},
+		{"in the texts of a flow", `return flow{ start = "x", x = flow.set{ data = { seen = "{config.greeting} {config.queues.gold} {config.Tries}" }, next = "y" }, y = flow.run{ to = "done", function(_, data) out(data.seen) end } }`, "a.wav 1001 3"},
+		{"what is not there, in the texts of a flow", `return flow{ start = "x", on_error = "y", x = flow.playback{ "{config.greting}", next = "done" }, y = flow.run{ to = "done", function(_, data) out(data.error.message) end } }`, "error in a flow|config has no `greting`, did you mean `greeting`?"},
 		{"in a hangup handler", `call:on("hangup", function() out(config.greeting) end) call:hangup()`, "a.wav"},
 	}
 	for _, tt := range tests {

@@ -7,7 +7,7 @@ import (
 )
 
 // In the texts of a step {name} is what data has under that name: {order.total}, {list.1}. {call.…} is of the call:
-// {call.caller.number}, {call.vars.language}. {{ is a brace. What is put in arrives at the switch as it is.
+// {call.caller.number}, {call.vars.language}; {config.…} is what the module config has. {{ is a brace. What is put in arrives at the switch as it is.
 
 // isPath reports whether text is names with dots between them.
 func isPath(text string) bool {
@@ -141,6 +141,19 @@ func hasDynamic(t *lua.LTable) (yes bool) {
 
 // lookup is the value that a name in a text or in a branch means.
 func (s *stepRun) lookup(path string) lua.LValue {
+	if rest, ok := strings.CutPrefix(path, "config."); ok {
+		name, inner, more := strings.Cut(rest, ".")
+		v := s.c.configured(s.L, name)
+		if v == lua.LNil {
+			s.fail("%s", noConfig(name, s.c.env.Config))
+		}
+		if t, ok := v.(*lua.LTable); ok && more {
+			return lookupPath(t, inner)
+		} else if more {
+			return lua.LNil
+		}
+		return v
+	}
 	rest, ofCall := strings.CutPrefix(path, "call.")
 	if !ofCall {
 		return lookupPath(s.fr.data, path)
