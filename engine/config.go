@@ -42,6 +42,8 @@ type Config struct {
 	KV      KVConfig
 	Limit   LimitConfig
 
+	Databases []DatabaseConfig // by name
+
 	common   map[string]any            // [config]
 	own      map[string]map[string]any // [config.script.NAME] by script, with what is in common
 	ownLines map[string]int            // where they stand
@@ -218,6 +220,9 @@ func (c *Config) NeedsRestart(new *Config) []string {
 			keys = append(keys, s.key)
 		}
 	}
+	if !slices.Equal(c.Databases, new.Databases) {
+		keys = append(keys, "sql")
+	}
 	return keys
 }
 
@@ -234,7 +239,7 @@ func (c *Config) running(new *Config) *Config {
 			}
 		}
 	}
-	r.Scripts.Root = c.Scripts.Root
+	r.Scripts.Root, r.Databases = c.Scripts.Root, c.Databases
 	return &r
 }
 
@@ -290,8 +295,9 @@ func (r *configReader) read(text []byte) {
 	}
 	// viper lowers the case of map keys, those of a route's arguments too: routes and what is meant for
 	// scripts are taken out before it sees them.
-	routes, values := file["route"], file["config"]
+	routes, values, databases := file["route"], file["config"], file["sql"]
 	delete(file, "route")
+	delete(file, "sql")
 	delete(file, "config")
 	r.checkKeys(file)
 
@@ -319,6 +325,7 @@ func (r *configReader) read(text []byte) {
 	}
 	r.routes(routes)
 	r.scriptValues(values)
+	r.databases(databases)
 	r.config.defaultLine = r.lines["scripts.default"]
 }
 
@@ -379,7 +386,7 @@ func (r *configReader) checkKeys(file map[string]any) {
 }
 
 func nearSection(name string) string {
-	if near := luabind.Nearest(name, append([]string{"route", "config"}, sections...)); near != "" {
+	if near := luabind.Nearest(name, append([]string{"route", "config", "sql"}, sections...)); near != "" {
 		if near == "route" {
 			return "[[route]]"
 		}

@@ -181,6 +181,13 @@ func TestConfigMistakes(t *testing.T) {
 		toml string
 		want string // all of the error
 	}{
+		{"[sql.crm]\ndsn = \"redis://u:secret@h/\"\ntimeuot = \"1s\"", `c.toml:2: sql.crm.dsn names no database: write "sqlite:data.db", "postgres://user:password@host/database" or "mysql://user:password@host/database"
+c.toml:3: sql.crm.timeuot is not a setting, did you mean timeout?`},
+		{"[sql.crm]\ntimeout = \"1s\"", `c.toml:1: sql.crm.dsn names no database: write "sqlite:data.db", "postgres://user:password@host/database" or "mysql://user:password@host/database"`},
+		{"[sql]\ncrm = \"sqlite:x\"", `c.toml:2: sql.crm is the string "sqlite:x": databases have names, write [sql.NAME] and its settings below`},
+		{"[sql.CRM]\ndsn = \"sqlite:x\"", `c.toml:1: sql: the name "CRM" of a database may have small letters, digits, _ and -`},
+		{"[sql.crm]\ndsn = \"sqlite:x\"\nmax_open = 0", `c.toml:3: sql.crm.max_open is 0: write a number from 1 to 1000`},
+		{"[sql.crm]\ndsn = 5", `c.toml:2: sql.crm.dsn is the integer 5: write a string in quotes`},
 		{"[limit]\nstore = \"limits.db\"", `c.toml:2: limit.store is no URL of a Redis: write such as "redis://user:password@host:6379/0"`},
 		{"[kv]\nstore = \"postgres://u:secret@h/d\"", `c.toml:2: kv.store is no URL of a Redis: write such as "redis://user:password@host:6379/0"`},
 		{"[server]\nlisten = \":1\"\nlisen = \":2\"", `c.toml:3: server.lisen is not a setting, did you mean server.listen?`},
@@ -397,4 +404,31 @@ func write(t testing.TB, dir, name, text string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+func TestDatabases(t *testing.T) {
+	t.Setenv("CALLISTO_SQL_CRM_TWO_DSN", "postgres://u:p@h/crm")
+	t.Setenv("CALLISTO_SQL_CRM_TWO_MAX_OPEN", "3")
+	text := "[sql.crm-two]\ndsn = \"sqlite:x\"\ntimeout = \"1s\"\n[sql.a]\ndsn = \"sqlite:x\""
+	c, err := parseConfig("", []byte(text), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []DatabaseConfig{
+		{Name: "a", DSN: "sqlite:x", MaxOpen: 10, MaxIdle: 2, Idle: 5 * time.Minute, Timeout: 5 * time.Second, Transaction: 30 * time.Second, MaxRows: 1000},
+		{Name: "crm-two", DSN: "postgres://u:p@h/crm", MaxOpen: 3, MaxIdle: 2, Idle: 5 * time.Minute, Timeout: time.Second, Transaction: 30 * time.Second, MaxRows: 1000},
+	}
+	if !reflect.DeepEqual(c.Databases, want) {
+		t.Errorf("got %+v, want %+v", c.Databases, want)
+	}
+	other, err := parseConfig("", []byte("[sql.a]\ndsn = \"sqlite:y\""), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keys := c.NeedsRestart(other); len(keys) != 1 || keys[0] != "sql" {
+		t.Errorf("needs a restart: %v", keys)
+	}
+	if running := c.running(other); !reflect.DeepEqual(running.Databases, want) {
+		t.Errorf("a running server has %v", running.Databases)
+	}
 }

@@ -95,19 +95,20 @@ type Call struct {
 	*channel         // what the running verb works on: own, or a leg's
 	own      channel // the call's own
 
-	ended    *Outcome // once the script is to unwind
-	inHooks  bool     // the hangup handlers run
-	verbs    int
-	loaded   map[string]lua.LValue
-	onHangup []*listener           // the handlers of hangup
-	fields   map[string]lua.LValue // args and vars, made when first asked for
-	jobs     map[string]*job       // bgapi's that someone may wait for
-	legs     map[string]*Leg       // by Unique-ID
-	mayLeave bool                  // what runs may give the channel away
-	held     []*held               // what the script holds outside the VM
-	flows    *flows                // nil: it has none, and no checkpoint
-	made     map[string]int        // how many flows each script has made
-	test     *testRun              // of a test file; nil: it is a call
+	ended        *Outcome // once the script is to unwind
+	inHooks      bool     // the hangup handlers run
+	verbs        int
+	loaded       map[string]lua.LValue
+	onHangup     []*listener           // the handlers of hangup
+	fields       map[string]lua.LValue // args and vars, made when first asked for
+	jobs         map[string]*job       // bgapi's that someone may wait for
+	legs         map[string]*Leg       // by Unique-ID
+	mayLeave     bool                  // what runs may give the channel away
+	held         []*held               // what the script holds outside the VM
+	transactions []*transaction        // that are open, of databases
+	flows        *flows                // nil: it has none, and no checkpoint
+	made         map[string]int        // how many flows each script has made
+	test         *testRun              // of a test file; nil: it is a call
 	listening
 }
 

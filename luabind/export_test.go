@@ -1,6 +1,8 @@
 package luabind
 
 import (
+	"strconv"
+	"strings"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -61,4 +63,17 @@ func AllMatches(expression, text string) (list [][]int, err error) {
 	s := &search{expression: x, L: L, m: newMeter(L), text: text}
 	s.each(1<<30, func(m []int) { list = append(list, m) })
 	return list, nil
+}
+
+// ParseSQL is a statement as its database gets it, and how many parameters it has or what they are called; with a !, what is
+// wrong with it.
+func ParseSQL(text string, d Dialect, named bool) string {
+	s, err := parseSQL(text, d, named)
+	switch {
+	case err != nil:
+		return "!" + err.Error()
+	case named:
+		return s.text + " " + strings.Join(s.params, " ")
+	}
+	return s.text + " " + strconv.Itoa(len(s.params))
 }

@@ -43,6 +43,7 @@ func init() { // not an initialiser: the functions look into the table
 		logModule,
 		mailModule,
 		reModule,
+		sqlModule,
 		timeModule,
 		urlModule,
 	}

@@ -2,6 +2,7 @@ package luabind
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"net/http"
 	"net/mail"
@@ -18,6 +19,8 @@ type Services struct {
 	Mail    Mail
 	Store   Store
 	Limiter Limiter
+
+	Databases map[string]*Database // by [sql.NAME]
 }
 
 // HTTP sends requests to web servers. Whom they may reach, and how large an answer may be at most, is its own to
@@ -109,6 +112,27 @@ type Limiter interface {
 	// Rate lets times happen in any stretch of per, and returns 0; or how long it is until the next may. What it does
 	// not let happen does not count.
 	Rate(ctx context.Context, name string, times int, per time.Duration) (wait time.Duration, err error)
+}
+
+// A Database is one that scripts may ask. It is not changed once calls have it.
+type Database struct {
+	DB      *sql.DB // with a bound on how many connections are open
+	Dialect Dialect
+
+	Timeout     time.Duration // of a statement, with the wait for a connection
+	Transaction time.Duration // how long a transaction, or rows that are being read, may keep a connection
+	MaxRows     int           // that query returns
+
+	// Parameter gives a value the form that the driver wants: a string, []byte, int64, float64, bool or
+	// time.Time; nil: it takes all of them.
+	Parameter func(any) any
+
+	// Duplicate reports whether an error is that something is there already that may be there only once.
+	Duplicate func(error) bool
+
+	// Interrupt returns what ends the statement that runs on a connection, for a driver that does not see the end of its
+	// context while rows are read; nil: it does.
+	Interrupt func(*sql.Conn) (func(), error)
 }
 
 // ErrNotNumber is why a Store does not count.

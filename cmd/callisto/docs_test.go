@@ -207,7 +207,7 @@ var home, _ = filepath.Abs(root)
 // TestScriptsInDocuments calls every script that stands in the documentation, and every one of scripts/.
 func TestScriptsInDocuments(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir+"/config.toml", "[http]\nallow = []\n[mail]\nserver = \"127.0.0.1:1\"\n") // nothing leaves this machine
+	write(t, dir+"/config.toml", "[sql.crm]\ndsn = \"sqlite::memory:\"\n[http]\nallow = []\n[mail]\nserver = \"127.0.0.1:1\"\n") // nothing leaves this machine
 	n := 0
 	for _, b := range blocks(t, "lua") {
 		if strings.HasSuffix(fileOf(b), "_test.lua") {

@@ -18,8 +18,22 @@ func TestMain(m *testing.M) {
 		parts[part]() // of a test that needs a second process
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(withServers{m})
 }
+
+// withServers stops the servers that tests share after the tests, and before it is looked what they have left.
+type withServers struct{ *testing.M }
+
+func (m withServers) Run() int {
+	defer func() {
+		for _, stop := range stopServers {
+			stop()
+		}
+	}()
+	return m.M.Run()
+}
+
+var stopServers []func()
 
 // parts are what this program does as the second process of a test, by CALLISTO_TEST_PART.
 var parts = map[string]func(){}

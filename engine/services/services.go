@@ -36,6 +36,9 @@ func Open(config *engine.Config, log *slog.Logger) (*Services, error) {
 	if err := s.openLimiter(config, log); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	if err := s.openDatabases(config); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
 }
 
