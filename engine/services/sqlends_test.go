@@ -17,8 +17,8 @@ import (
 	"callisto/simulator"
 )
 
-// hostile are texts that a caller could send, and that would do something if anything on their way were to read them.
-var hostile = []string{
+// hostileValues are texts that a caller could send, and that would do something if anything on their way were to read them.
+var hostileValues = []string{
 	"'", "''", "\"", "`", "\\", "\\'", "\\\\'", "';DROP TABLE canary;--", "'; DELETE FROM canary; --", "' OR '1'='1", "\\'; DELETE FROM canary; -- ",
 	"$1", "$$", "$a$", "?", "??", ":name", "::text", "@x", "%s", "%", "_", "*", "--", "/*", "*/", "#", ";", "E'\\x27'", "x' || (SELECT 1) || '", "\r\n", "\n;DELETE FROM canary",
 	"${system(touch INJECTED)}", "1; DELETE FROM canary", "0x27", "%27", "＇; DELETE FROM canary", "\u02bc", "日本語 ünï 😀", "\u202e", " ", "", "NULL", "true", strings.Repeat("'", 300),
@@ -73,7 +73,7 @@ end
 				t.Fatalf("%s\n%q", got, texts)
 			}
 		}
-		arrive(hostile, noTexts)
+		arrive(hostileValues, noTexts)
 		part := rapid.SampledFrom([]string{"'", "\"", "\\", ";", "--", "/*", "*/", "$", "?", ":n", " ", "\n", "DELETE FROM canary", "%", "x", "å", "`", "(", ")", "#"})
 		texts := rapid.SliceOfN(rapid.Map(rapid.SliceOfN(part, 1, 12), func(parts []string) string { return strings.Join(parts, "") }), 100, 100)
 		blobs := rapid.SliceOfN(rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) }), 20, 20)
