@@ -69,7 +69,7 @@ type Failure struct {
 }
 
 // limits bound a test file itself. The scripts under test have those of the configuration.
-var limits = luabind.Limits{CPU: 5 * time.Second, Memory: 256 << 20}
+var limits = luabind.Limits{CPU: 5 * time.Second, Memory: 64 << 20}
 
 // Run runs tests with the scripts of a library's current snapshot. The error is about tests that cannot be found;
 // what fails is in the report. When ctx ends, the tests that have not run fail.
