@@ -28,6 +28,7 @@ const (
 	checkEvery  = 64   // instructions between two looks at the clock
 	chargeStep  = 24   // bytes that an instruction is held to allocate: a boxed number in a table
 	starved     = 10   // a script that hardly runs, as the machine is busy, gets so many times its time
+	mostlyRuns  = 20   // a script is weighed, for being slow, at most every so many times what that takes
 	minProgress = 1000 // instructions per millisecond under which it hardly runs
 )
 
@@ -48,8 +49,10 @@ type budget struct {
 	every   uint64 // and so many instructions later again
 	since   time.Time
 	checked time.Time
-	charged int // bytes since the memory was last measured
-	held    int // bytes as last measured
+	weighed time.Time     // when the memory was last measured
+	weighs  time.Duration // how long that took
+	charged int           // bytes since the memory was last measured
+	held    int           // bytes as last measured
 	err     error
 }
 
@@ -102,6 +105,7 @@ func (b *budget) check() <-chan struct{} {
 	if b.call.ctx.Err() != nil {
 		b.err = b.call.timeUp
 	}
+	slow = slow && now.Sub(b.weighed) > mostlyRuns*b.weighs // on a busy machine everything is slow
 	if b.err == nil && b.limits.Memory > 0 && (slow || b.charged > b.limits.Memory/2) {
 		b.measure()
 		b.checked = time.Now() // weighing is not the script's slowness
@@ -210,6 +214,11 @@ func (m *meter) fits(n int) {
 // measure weighs what the script can still reach. What it can no longer reach is the
 // collector's.
 func (b *budget) measure() {
+	began := time.Now()
+	defer func() {
+		b.weighed = time.Now()
+		b.weighs = b.weighed.Sub(began)
+	}()
 	w := weigher{seen: make(map[any]bool), limit: b.limits.Memory}
 	for _, v := range b.call.roots() {
 		w.value(v)
