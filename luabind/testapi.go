@@ -31,6 +31,8 @@ type Bench interface {
 	Mails() []MailMessage
 	// MailServer says how the mail server is: gone or slow.
 	MailServer(how string) error
+	// StoreIs says how the store is for scripts: gone or slow.
+	StoreIs(how string) error
 	// Store is what the module kv reaches, in the test and in its scripts.
 	Store() Store
 	// Failed is told of each failure of the test when it happens.
@@ -237,6 +239,12 @@ var testModule = &Module{
 			Params: []Param{{Name: "how", Type: Word, Enum: []string{"gone", "slow"}, Doc: "gone: nobody is there; slow: no answer, ever"}},
 			Doc:    "Says how the mail server is. Where nothing is said it takes every message.",
 			run:    func(c *Call, L *lua.LState, a args) int { return a.obeyed(c.bench(a).MailServer(a.string(0))) },
+		},
+		{
+			Name:   "store",
+			Params: []Param{{Name: "how", Type: Word, Enum: []string{"gone", "slow"}, Doc: "gone: nobody is there; slow: no answer, ever"}},
+			Doc:    "Says how the store of `kv` is for scripts. The test itself reaches it all the same.",
+			run:    func(c *Call, L *lua.LState, a args) int { return a.obeyed(c.bench(a).StoreIs(a.string(0))) },
 		},
 		{
 			Name:    "mails",

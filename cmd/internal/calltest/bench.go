@@ -221,6 +221,14 @@ func (b *bench) MailServer(how string) error {
 	return nil
 }
 
+// StoreIs implements luabind.Bench.
+func (b *bench) StoreIs(how string) error {
+	b.fakes.mu.Lock()
+	defer b.fakes.mu.Unlock()
+	b.fakes.keeps = how
+	return nil
+}
+
 // HTTP implements luabind.Bench.
 func (b *bench) HTTP(method, url string, answers []luabind.HTTPAnswer) error {
 	return b.fakes.answer(method, url, answers)

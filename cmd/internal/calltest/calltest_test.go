@@ -235,6 +235,43 @@ end)
 	}
 }
 
+// What a script finds when the store of kv is gone, or slow; the test looks into it all the same.
+func TestStoreIs(t *testing.T) {
+	t.Parallel()
+	r, out := run(t, map[string]string{
+		"count.lua": `local n, why = kv.incr("n") log.info(n or why)
+log.info(select(2, kv.get("n")) or "read") log.info(select(2, kv.set("x", 1)) or "written") log.info(select(2, kv.add("y", 1)) or "added")
+log.info(select(2, kv.delete("y")) or "deleted") log.info(select(2, kv.list("")) or "listed")`,
+		"count_test.lua": `local function counts()
+  local caller = test.call { script = "count" }
+  caller:ends()
+  return caller
+end
+it("is there", function()
+  expect(counts().log):is { "1", "read", "written", "added", "deleted", "listed" }
+  expect(kv.list("")):is { "n", "x" }
+end)
+it("is gone", function()
+  test.store("gone")
+  kv.set("n", 4)
+  local caller = counts()
+  for _, i in ipairs { 1, 3, 5, 7, 9, 11 } do expect(caller.log[i]):is("a module's function failed") expect(caller.log[i + 1]):is("refused") end
+  expect(kv.get("n")):is(4)
+end)
+it("is slow", function()
+  test.store("slow")
+  local caller = counts()
+  expect(caller.log[2]):is("timeout")
+  expect(caller.seconds):is_above(17)
+end)
+it("is nothing else", function() test.store("lost") end)
+`,
+	}, Options{})
+	if r.Passed != 3 || !strings.Contains(out, "store: argument `how` must be one of gone, slow") {
+		t.Error(out)
+	}
+}
+
 // Who is called presses keys, too; and a leg that is not bridged was dialled all the same.
 func TestLegPresses(t *testing.T) {
 	t.Parallel()

@@ -29,6 +29,7 @@ type fakes struct {
 	made    []luabind.HTTPRequest
 	strange []string // requests that the test says nothing of
 	post    string   // how the mail server is: "", gone, slow
+	keeps   string   // how the store is for scripts, likewise
 	mails   []luabind.MailMessage
 }
 
@@ -43,7 +44,7 @@ func newFakes(b *bench) *fakes {
 }
 
 func (f *fakes) services() *luabind.Services {
-	return &luabind.Services{HTTP: f, Mail: mailbox{f}, Store: f.store, Limiter: f.limiter}
+	return &luabind.Services{HTTP: f, Mail: mailbox{f}, Store: keeper{f}, Limiter: f.limiter}
 }
 
 // A mailbox stands for the mail server: a luabind.Mail.
