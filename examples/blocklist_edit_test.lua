@@ -26,6 +26,13 @@ describe("blocklist_edit", function()
     expect(kv.list("")):is {}
   end)
 
+  it("says so when the list cannot be changed", function()
+    test.store("gone")
+    local caller = edits("0701234567")
+    caller:hears("misc/error.wav")
+    caller:ends()
+  end)
+
   it("says goodbye to who enters nothing", function()
     edits():hears("vm-goodbye.wav")
   end)

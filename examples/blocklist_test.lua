@@ -18,6 +18,14 @@ describe("blocklist", function()
     expect(caller.answered):is(false)
   end)
 
+  for _, how in ipairs { "gone", "slow" } do
+    it("lets everybody pass when the list is " .. how, function()
+      kv.set("blocked:+46701234567", true)
+      test.store(how)
+      expect(calls("+46701234567").transferred):is("1000")
+    end)
+  end
+
   it("refuses all numbers that cost", function()
     expect(calls("+469001234").cause):is("CALL_REJECTED")
   end)

@@ -12,6 +12,13 @@ describe("callback_agent", function()
     expect(agent.dialled):is {}
   end)
 
+  it("finds nobody when the list cannot be read", function()
+    test.store("gone")
+    local agent = calls()
+    agent:hears("ivr-no_calls_waiting_in_queue.wav")
+    agent:ends()
+  end)
+
   it("connects who has waited longest, and forgets them when they have talked", function()
     waits("+4611", 200)
     waits("+4622", 100)

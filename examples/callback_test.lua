@@ -64,6 +64,17 @@ describe("callback", function()
     expect(kv.list("")):is {}
   end)
 
+  it("promises nothing that it cannot keep", function()
+    test.store("gone")
+    local caller = calls()
+    caller:waits("1m")
+    caller:press("1")
+    caller:hears("ivr-one_yes_two_no.wav")
+    caller:press("1")
+    caller:hears("local_stream://moh") -- back in the queue
+    caller:hangs_up()
+  end)
+
   it("keeps the first place of who asks twice", function()
     kv.set("callback:+46701234567", { number = "+46701234567", since = 1, tries = 0 })
     local caller = calls()
