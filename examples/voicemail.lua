@@ -1,13 +1,12 @@
 -- Takes a message and mails it, with the recording, to whoever the dialplan names.
 --
--- The switch writes recordings to /var/spool/callisto, and Callisto finds them there: it is `attachments` of [mail] in
--- config.toml.
+-- The switch writes recordings to /tmp, and Callisto finds them there: it is `attachments` of [mail] in config.toml.
 --
 -- Dialplan: <action application="socket" data="127.0.0.1:8084/voicemail async full to=ada@example.com"/>
 -- Try it:   callisto dial voicemail to=ada@example.com
 -- Try it:   callisto dial voicemail --hangup 5s
 local file = call.uuid .. ".wav"
-local path = "/var/spool/callisto/" .. file
+local path = "/tmp/" .. file
 local silent = false
 
 -- Most callers hang up when they have said what they had to say, so the mail is sent when the call is over.
@@ -26,6 +25,6 @@ end)
 
 call:answer()
 call:playback("voicemail/vm-record_message.wav")
-local recording = call:record(path, { max = "3m", silence = "5s", terminators = "any", beep = true, mkdir = true })
+local recording = call:record(path, { max = "3m", silence = "5s", terminators = "any", beep = true })
 silent = recording.reason == "silence" and recording.seconds <= 5
 call:playback("ivr/ivr-thank_you.wav")
