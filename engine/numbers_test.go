@@ -47,6 +47,25 @@ call:playback("ivr/menu.wav")
 call:hangup()
 `
 
+// The same verbs in a script and in a flow: an answer, and ten playbacks.
+const verbsScript = `
+call:answer()
+for i = 1, 10 do
+  call:playback("ivr/welcome.wav")
+end
+call:hangup()
+`
+
+func stepsFlow() string {
+	var b strings.Builder
+	b.WriteString("return flow{ start = \"s1\",\n")
+	for i := range 10 {
+		fmt.Fprintf(&b, "s%d = flow.playback{ \"ivr/welcome.wav\", next = \"s%d\" },\n", i+1, i+2)
+	}
+	b.WriteString("s11 = flow.hangup{} }")
+	return b.String()
+}
+
 const heldScript = `
 call:answer()
 call:set("greeting", "hello")
@@ -85,7 +104,7 @@ func serveNumbers(kind string) error {
 			return err
 		}
 		defer os.RemoveAll(dir)
-		for name, text := range map[string]string{"main.lua": referenceScript, "held.lua": heldScript} {
+		for name, text := range map[string]string{"main.lua": referenceScript, "held.lua": heldScript, "verbs.lua": verbsScript, "steps.lua": stepsFlow()} {
 			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 				return err
 			}
@@ -308,6 +327,7 @@ func TestNumbers(t *testing.T) {
 		t.Skip("measures; make bench runs it")
 	}
 	t.Run("conversation", numbersConversation)
+	t.Run("flow", numbersFlow)
 	t.Run("latency", numbersLatency)
 	t.Run("held", numbersHeld)
 }
@@ -320,7 +340,7 @@ func numbersConversation(t *testing.T) {
 	defer sw.Close()
 	measure := func(c *numbersChild, n int) time.Duration {
 		before := c.cpu(t)
-		converse(t, sw, c.addr, n, parallel, nil)
+		converse(t, sw, c.addr+"/main", n, parallel, nil)
 		return c.cpu(t) - before
 	}
 	measure(bare, 1000)
@@ -337,6 +357,31 @@ func numbersConversation(t *testing.T) {
 		median(ratios), rounds, calls, ratios[0], ratios[len(ratios)-1], median(spentCallisto), median(spentBare))
 }
 
+// numbersFlow compares what the processors spend on a flow and on a script with the same verbs, in one server.
+func numbersFlow(t *testing.T) {
+	const calls, parallel, rounds = 2000, 50, 7
+	callisto := startChild(t, "callisto")
+	sw := &simulator.Switch{Sounds: atOnce}
+	defer sw.Close()
+	measure := func(script string, n int) time.Duration {
+		before := callisto.cpu(t)
+		converse(t, sw, callisto.addr+"/"+script, n, parallel, nil)
+		return callisto.cpu(t) - before
+	}
+	measure("verbs", 500)
+	measure("steps", 500)
+	var ratios []float64
+	var spentScript, spentFlow []time.Duration
+	for range rounds {
+		s, f := measure("verbs", calls), measure("steps", calls)
+		ratios = append(ratios, float64(f)/float64(s))
+		spentScript, spentFlow = append(spentScript, s/calls), append(spentFlow, f/calls)
+	}
+	slices.Sort(ratios)
+	t.Logf("a flow of ten steps: %.2f× the CPU of a script with the same verbs (median of %d rounds of %d calls, %.2f to %.2f); target 1.1×; %v against %v a call",
+		median(ratios), rounds, calls, ratios[0], ratios[len(ratios)-1], median(spentFlow), median(spentScript))
+}
+
 // atOnce makes playbacks end when they start.
 func atOnce(string) (time.Duration, bool) { return 0, true }
 
@@ -347,7 +392,7 @@ func median[T cmp.Ordered](list []T) T {
 }
 
 // converse has n reference conversations, so many at a time.
-func converse(t *testing.T, sw *simulator.Switch, addr string, n, parallel int, wrap func(net.Conn) net.Conn) {
+func converse(t *testing.T, sw *simulator.Switch, socket string, n, parallel int, wrap func(net.Conn) net.Conn) {
 	t.Helper()
 	work := make(chan struct{}, n)
 	for range n {
@@ -358,7 +403,7 @@ func converse(t *testing.T, sw *simulator.Switch, addr string, n, parallel int, 
 	for range parallel {
 		wg.Go(func() {
 			for range work {
-				invite := simulator.Invite{Socket: addr + "/main async full"}
+				invite := simulator.Invite{Socket: socket + " async full"}
 				if wrap != nil {
 					invite.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
 						nc, err := net.Dial("tcp", addr)
@@ -374,7 +419,7 @@ func converse(t *testing.T, sw *simulator.Switch, addr string, n, parallel int, 
 					return
 				}
 				if out, _ := c.Wait(context.Background()); out.Kind != simulator.HungUpOutcome {
-					t.Errorf("a call to %s ended with %v", addr, out)
+					t.Errorf("a call to %s ended with %v", socket, out)
 				}
 			}
 		})
@@ -397,7 +442,7 @@ func numbersLatency(t *testing.T) {
 		var quantiles [2][2]time.Duration
 		for i, c := range []*numbersChild{bare, callisto} {
 			w := &stopwatch{}
-			converse(t, sw, c.addr, calls, parallel, w.wrap)
+			converse(t, sw, c.addr+"/main", calls, parallel, w.wrap)
 			slices.Sort(w.times)
 			quantiles[i] = [2]time.Duration{w.times[len(w.times)/2], w.times[len(w.times)*99/100]}
 		}
@@ -463,7 +508,7 @@ func numbersHeld(t *testing.T) {
 			}
 		}}
 		quick := &simulator.Switch{Sounds: atOnce}
-		converse(t, quick, c.addr, 200, 10, nil) // what the first calls need once
+		converse(t, quick, c.addr+"/main", 200, 10, nil) // what the first calls need once
 		quick.Close()
 		c.free()
 		before := c.resident(t)

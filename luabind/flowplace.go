@@ -53,7 +53,11 @@ func (c *Call) postVariable(text string, unset []string) error {
 
 // sealed is the text of the call's state.
 func (c *Call) sealed() string {
-	w := stateWriter{}
+	if c.flows.sealer == nil {
+		c.flows.sealer = newSealer(c.conn.UUID(), c.env.StateKey)
+	}
+	w := &c.flows.sealer.w
+	w.buf = w.buf[:0]
 	w.text(c.env.Program.Name)
 	w.length(len(c.flows.frames))
 	for _, fr := range c.flows.frames {
@@ -64,7 +68,7 @@ func (c *Call) sealed() string {
 	if c.flows.checkpoint != nil {
 		w.table(c.flows.checkpoint)
 	}
-	return sealState(w.buf, c.conn.UUID(), c.env.StateKey)
+	return string(c.flows.sealer.seal())
 }
 
 // tooLarge says that data is, and what in it is the most.

@@ -21,6 +21,8 @@ type flows struct {
 	checkpoint *lua.LTable // of call:checkpoint
 	posted     string      // the state that the channel has, or will have with the next packet
 
+	sealer *sealer // of its states
+
 	idle   int    // steps since something waited
 	failed bool   // an error has led to on_error, and nothing has waited since
 	trace  string // the traceback of the last error

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"math"
 	"slices"
 	"strings"
@@ -97,21 +98,37 @@ func ReadState(text, uuid string, key []byte) (*State, error) {
 }
 
 func stateSum(content []byte, uuid string, key []byte) []byte {
-	h := hmac.New(sha256.New, key)
-	h.Write([]byte(uuid))
-	h.Write([]byte{0})
-	h.Write(content)
-	return h.Sum(nil)[:16]
+	return newSealer(uuid, key).sum(content)
 }
 
-// sealState is the text of a state.
-func sealState(content []byte, uuid string, key []byte) string {
+// A sealer seals the states of one call. It is kept from step to step, with what it needs.
+type sealer struct {
+	uuid []byte // and a zero byte
+	hash hash.Hash
+	mac  [sha256.Size]byte
+	w    stateWriter
+	text []byte
+}
+
+func newSealer(uuid string, key []byte) *sealer {
+	return &sealer{uuid: append([]byte(uuid), 0), hash: hmac.New(sha256.New, key)}
+}
+
+func (s *sealer) sum(content []byte) []byte {
+	s.hash.Reset()
+	s.hash.Write(s.uuid)
+	s.hash.Write(content)
+	return s.hash.Sum(s.mac[:0])[:16]
+}
+
+// seal is the text of the state that was written to s.w. It is valid until the next.
+func (s *sealer) seal() []byte {
 	enc := base64.RawURLEncoding
-	text := make([]byte, 0, 4+enc.EncodedLen(len(content))+enc.EncodedLen(16))
-	text = append(text, stateVersion+"."...)
-	text = enc.AppendEncode(text, content)
-	text = append(text, '.')
-	return string(enc.AppendEncode(text, stateSum(content, uuid, key)))
+	s.text = append(s.text[:0], stateVersion+"."...)
+	s.text = enc.AppendEncode(s.text, s.w.buf)
+	s.text = append(s.text, '.')
+	s.text = enc.AppendEncode(s.text, s.sum(s.w.buf))
+	return s.text
 }
 
 // A stateWriter writes values: a letter for the kind, then the value. A length is a varint.
