@@ -35,6 +35,10 @@ type Bench interface {
 	StoreIs(how string) error
 	// Store is what the module kv reaches, in the test and in its scripts.
 	Store() Store
+	// Databases are what the module sql reaches in the test.
+	Databases() map[string]*Database
+	// DatabaseIs says how a database is for scripts: gone or slow.
+	DatabaseIs(name, how string) error
 	// Failed is told of each failure of the test when it happens.
 	Failed(error)
 }
@@ -245,6 +249,15 @@ var testModule = &Module{
 			Params: []Param{{Name: "how", Type: Word, Enum: []string{"gone", "slow"}, Doc: "gone: nobody is there; slow: no answer, ever"}},
 			Doc:    "Says how the store of `kv` is for scripts. The test itself reaches it all the same.",
 			run:    func(c *Call, L *lua.LState, a args) int { return a.obeyed(c.bench(a).StoreIs(a.string(0))) },
+		},
+		{
+			Name: "database",
+			Params: []Param{{Name: "name", Type: String, Doc: "as in [sql.NAME]"},
+				{Name: "how", Type: Word, Enum: []string{"gone", "slow"}, Doc: "gone: nobody is there; slow: no answer, ever"}},
+			Doc: "Says how a database is for scripts. The test itself reaches it all the same.",
+			run: func(c *Call, L *lua.LState, a args) int {
+				return a.obeyed(c.bench(a).DatabaseIs(a.string(0), a.string(1)))
+			},
 		},
 		{
 			Name:    "mails",

@@ -127,7 +127,7 @@ func newTestRun(ctx context.Context, env TestEnv) *testRun {
 		env: Env{Find: env.Find, Limits: env.Limits}, log: env.Log,
 	}
 	if env.Bench != nil {
-		c.env.Services = &Services{Store: env.Bench.Store()}
+		c.env.Services = &Services{Store: env.Bench.Store(), Databases: env.Bench.Databases()}
 	}
 	if c.log == nil {
 		c.log = slog.Default()
@@ -217,14 +217,14 @@ func (c *Call) testGlobal(L *lua.LState, name string) (lua.LValue, bool) {
 	}
 	switch m := moduleOf(name); {
 	case m == nil || !m.Outside:
-	case name != "kv":
+	case name != "kv" && name != "sql":
 		hint := ""
 		if t, ok := shared().tests["test"].(*lua.LTable); ok && t.RawGetString(name) != lua.LNil {
 			hint = ": what its scripts find there is said with test." + name
 		}
 		L.RaiseError("a test file does not reach outside with %s%s", name, hint)
 	case c.test.stage == reading:
-		L.RaiseError("kv belongs into a test, or into before_each: it is the store that the test's scripts have")
+		L.RaiseError("%s belongs into a test, or into before_each: it is what the test's scripts have", name)
 	}
 	return nil, false
 }

@@ -42,6 +42,13 @@ func (s *Services) openDatabases(config *engine.Config) error {
 	return nil
 }
 
+// NewMemoryDatabase is a database for tests, with the limits of a configured one: SQLite, empty, and nothing of it is
+// written anywhere.
+func NewMemoryDatabase(c engine.DatabaseConfig) (*luabind.Database, error) {
+	c.DSN = "sqlite:" + inMemory
+	return openDatabase(&engine.Config{}, c)
+}
+
 func openDatabase(config *engine.Config, c engine.DatabaseConfig) (*luabind.Database, error) {
 	d := &luabind.Database{Timeout: c.Timeout, Transaction: c.Transaction, MaxRows: c.MaxRows}
 	scheme, rest, _ := strings.Cut(c.DSN, ":")

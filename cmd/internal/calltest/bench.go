@@ -55,7 +55,7 @@ func newBench(ctx context.Context, library *engine.Library, cover *Coverage) *be
 	}
 	b.woken.L = &b.mu
 	b.release = b.clock.Hold()
-	b.fakes = newFakes(b)
+	b.fakes = newFakes(b, library.Snapshot().Config.Databases)
 	b.server = &engine.Server{Library: library, Logger: slog.New(&scribe{bench: b}), Clock: b.clock, Services: b.fakes.services()}
 	if cover != nil {
 		b.server.Cover, b.server.Flow = cover.line, cover.mark
@@ -71,7 +71,7 @@ func (b *bench) close() {
 		b.sw.Close()
 	}
 	b.server.Close()
-	b.fakes.store.Close()
+	b.fakes.close()
 	b.mu.Lock()
 	b.release()
 	b.mu.Unlock()
@@ -228,6 +228,12 @@ func (b *bench) StoreIs(how string) error {
 	b.fakes.keeps = how
 	return nil
 }
+
+// Databases implements luabind.Bench.
+func (b *bench) Databases() map[string]*luabind.Database { return b.fakes.databases.own }
+
+// DatabaseIs implements luabind.Bench.
+func (b *bench) DatabaseIs(name, how string) error { return b.fakes.databases.are(name, how) }
 
 // HTTP implements luabind.Bench.
 func (b *bench) HTTP(method, url string, answers []luabind.HTTPAnswer) error {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"callisto/cmd/internal/simcall"
+	"callisto/engine"
 	"callisto/engine/services"
 	"callisto/esl"
 	"callisto/luabind"
@@ -22,7 +23,8 @@ type fakes struct {
 		luabind.Store
 		Close() error
 	}
-	limiter luabind.Limiter
+	limiter   luabind.Limiter
+	databases *databases
 
 	mu      sync.Mutex
 	servers []*webServer
@@ -39,12 +41,17 @@ type webServer struct {
 	answers     []luabind.HTTPAnswer
 }
 
-func newFakes(b *bench) *fakes {
-	return &fakes{bench: b, store: services.NewMemory(b.clock.Now), limiter: services.NewLimiter(b.clock.Now)}
+func newFakes(b *bench, configured []engine.DatabaseConfig) *fakes {
+	return &fakes{bench: b, store: services.NewMemory(b.clock.Now), limiter: services.NewLimiter(b.clock.Now), databases: newDatabases(configured)}
+}
+
+func (f *fakes) close() {
+	f.store.Close()
+	f.databases.close()
 }
 
 func (f *fakes) services() *luabind.Services {
-	return &luabind.Services{HTTP: f, Mail: mailbox{f}, Store: keeper{f}, Limiter: f.limiter}
+	return &luabind.Services{HTTP: f, Mail: mailbox{f}, Store: keeper{f}, Limiter: f.limiter, Databases: f.databases.scripts}
 }
 
 // A mailbox stands for the mail server: a luabind.Mail.
