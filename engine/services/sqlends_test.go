@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -169,6 +170,47 @@ func TestSQLEndings(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Queries without an end, more than there are processors, stall neither the sql nor the kv of another call; and what a
+// hangup handler writes is written.
+func TestLongQueriesStallNobody(t *testing.T) {
+	c := testDatabase("sqlite:" + filepath.Join(t.TempDir(), "db"))
+	c.Timeout = time.Hour
+	atOnce, later := endless(c)
+	b := newSQL(t, c, map[string]string{
+		"long": `log.info("long") sql.open("db"):query([[` + atOnce + `]])`, "later": `log.info("long") sql.open("db"):query([[` + later + `]])`,
+		"other": `local db = sql.open("db", { timeout = "5s" })
+call:on("hangup", function() assert(db:exec("INSERT INTO t (name) VALUES ('handler')")) end)
+for i = 1, 20 do assert(kv.set("k", i)) assert(kv.get("k") == i) assert(kv.incr("n") == i) assert(db:exec("INSERT INTO t (n) VALUES (?)", i)) assert(db:row("SELECT n FROM t WHERE n = ?", i).n == i) end
+log.info("done")
+call:sleep("1h")`})
+	store := newEmbedded(filepath.Join(t.TempDir(), "kv.db"))
+	defer store.Close()
+	b.server.Services.Store = store
+	b.exec(createTable(c))
+	var long []*simulator.Channel
+	for range runtime.GOMAXPROCS(0) + 1 {
+		long = append(long, b.start("long"), b.start("later"))
+	}
+	ctx := within(t)
+	for b.d.DB.Stats().InUse < len(long) && ctx.Err() == nil {
+		time.Sleep(time.Millisecond) // a poll
+	}
+	other := b.start("other")
+	if _, ok := b.log.wait(ctx, func(r record) bool { return r.message == "done" }); !ok {
+		t.Fatalf("another call is held up\n%s", b.log)
+	}
+	other.Hangup("NORMAL_CLEARING")
+	b.ended(other)
+	if n := b.number("SELECT count(*) FROM t WHERE name = 'handler'"); n != 1 {
+		t.Errorf("the hangup handler has written %d rows\n%s", n, b.log)
+	}
+	for _, c := range long {
+		c.Hangup("NORMAL_CLEARING")
+		b.ended(c)
+	}
+	b.idle()
 }
 
 // A statement has its time, and so has a transaction, and rows that are read.
