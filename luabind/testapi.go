@@ -213,7 +213,7 @@ var testModule = &Module{
 			Params: []Param{{Name: "time", Type: String, Doc: "such as \"2026-12-24 18:00 Europe/Stockholm\"; without a zone it is UTC"}},
 			Doc:    "Lets it be that time: for `os.time`, opening hours, and the switch. During a call time passes until then.",
 			run: func(c *Call, L *lua.LState, a args) int {
-				at, err := parseTestTime(a.string(0))
+				at, err := ParseTime(a.string(0))
 				if err != nil {
 					a.fail("%v", err)
 				}
@@ -488,7 +488,7 @@ func testCall(c *Call, L *lua.LState, a args) int {
 	t.Args, t.Words = a.named("args", true)
 	t.Variables, _ = a.named("vars", false)
 	if when, ok := a.optString("time"); ok {
-		at, err := parseTestTime(when)
+		at, err := ParseTime(when)
 		if err != nil {
 			a.fail("%v", err)
 		}

@@ -241,8 +241,8 @@ func bindTests(L *lua.LState, env *environment) {
 	}
 }
 
-// parseTestTime reads a time and the zone it is in.
-func parseTestTime(text string) (time.Time, error) {
+// ParseTime reads a time as tests write it, "2026-12-24 18:00 Europe/Stockholm"; without a zone it is UTC.
+func ParseTime(text string) (time.Time, error) {
 	zone := time.UTC
 	parts := strings.Fields(text)
 	if len(parts) == 3 {

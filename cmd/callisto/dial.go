@@ -43,7 +43,7 @@ looked up in the script root, in sounds/ there, and in sounds/ beside it.
 
 With --fast the call takes no time: the keyboard is not read, and the caller hangs up after ten
 minutes of the call's own time if nothing else has ended it. The script's timeouts, limits.call and
-the time it is told are of that time, too.
+the time it is told are of that time, too; --time says when it is, for opening hours.
 
 It exits with 1 when there is no such script, or it raised an error.`,
 		Example: `  callisto dial main
@@ -97,6 +97,7 @@ It exits with 1 when there is no such script, or it raised an error.`,
 	f.StringVar(&o.Record, "record", "", "write the calls to a `file`, NAME_test.lua, as a test that callisto test runs")
 	f.BoolVar(&o.Force, "force", false, "let --record overwrite a file")
 	f.BoolVar(&o.Fast, "fast", false, "do not wait: the call's time passes at once")
+	f.StringVar(&o.Time, "time", "", "with --fast, when it is: \"2026-12-24 18:00 Europe/Stockholm\"")
 	f.BoolVar(&plain, "plain", false, "print lines, in a terminal too")
 	f.BoolVar(&o.JSON, "json", false, "print a JSON object for each line")
 	return cmd

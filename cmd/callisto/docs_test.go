@@ -204,6 +204,90 @@ func TestTestingDocument(t *testing.T) {
 // home is the root of the project, from wherever a test is.
 var home, _ = filepath.Abs(root)
 
+// TestTenMinutes does what the README's first section says, in its order: its commands, and its changes to the project
+// that they make.
+func TestTenMinutes(t *testing.T) {
+	text, err := os.ReadFile(root + "/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## Ten minutes")
+	section, _, _ = strings.Cut(section, "\n## ")
+	t.Chdir(t.TempDir())
+	commands, changes := 0, 0
+	for _, m := range regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$").FindAllStringSubmatch(section, -1) {
+		switch m[1] {
+		case "diff":
+			change(t, m[2])
+			changes++
+		case "console":
+			for _, part := range strings.Split(m[2], "$ ")[1:] {
+				line, want, _ := strings.Cut(part, "\n")
+				args := arguments(line)
+				if args[0] == "cd" {
+					t.Chdir(args[1])
+					continue
+				}
+				got, stderr, _ := command(t, args[1:]...)
+				if diff := cmp.Diff(timeless(want), timeless(got)); diff != "" {
+					t.Errorf("%s (-README +got):\n%s%s", line, diff, stderr)
+				}
+				commands++
+			}
+		}
+	}
+	if commands < 7 || changes < 4 {
+		t.Errorf("there are %d commands and %d changes", commands, changes)
+	}
+}
+
+// arguments takes a command's line apart.
+func arguments(line string) (list []string) {
+	for i, part := range strings.Split(line, `"`) {
+		if i%2 == 1 {
+			list = append(list, part)
+		} else {
+			list = append(list, strings.Fields(part)...)
+		}
+	}
+	return list
+}
+
+// change applies a diff to the one script that it fits.
+func change(t *testing.T, diff string) {
+	t.Helper()
+	var before, after string
+	for line := range strings.Lines(diff) {
+		switch {
+		case line[0] == '+':
+			after += line[1:]
+		case line[0] == '-':
+			before += line[1:]
+		default:
+			before += strings.TrimPrefix(line, " ")
+			after += strings.TrimPrefix(line, " ")
+		}
+	}
+	files, err := filepath.Glob("scripts/*.lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(text), before); n > 0 {
+			changed += n
+			write(t, file, strings.Replace(string(text), before, after, 1))
+		}
+	}
+	if changed != 1 {
+		t.Fatalf("this fits %d places:\n%s", changed, diff)
+	}
+}
+
 // TestScriptsInDocuments calls every script that stands in the documentation, and every one of scripts/.
 func TestScriptsInDocuments(t *testing.T) {
 	dir := t.TempDir()

@@ -101,6 +101,9 @@ func Start(ctx context.Context, library *engine.Library, o Options, tell func(Ev
 	c.server = &engine.Server{Library: library, Services: &c.outside.Services, Logger: log, Tap: c.stepped, Flow: c.marked}
 	if p.Fast {
 		c.clock = simulator.NewVirtualClock()
+		if !p.time.IsZero() {
+			c.clock.Set(p.time)
+		}
 		c.sw.Clock, c.server.Clock, c.now = c.clock, c.clock, c.clock.Now
 	}
 	c.began = c.now()

@@ -7,6 +7,7 @@ import (
 
 	"callisto/cmd/internal/simcall"
 	"callisto/engine"
+	"callisto/luabind"
 	"callisto/simulator"
 )
 
@@ -27,9 +28,10 @@ type Options struct {
 	Legs   []string      // TARGET=answered|busy|no_answer|CAUSE
 	Ask    bool          // legs without an entry in Legs ring until Answer or Refuse
 
-	Fast bool // the call takes no time
-	Wire bool // tell what is on the event socket
-	JSON bool // print objects
+	Fast bool   // the call takes no time
+	Time string // then, when it is, as luabind.ParseTime reads it; "" for a fixed time
+	Wire bool   // tell what is on the event socket
+	JSON bool   // print objects
 
 	Record string // the file to write the calls to, as a test
 	Force  bool   // even if it is there already
@@ -41,6 +43,7 @@ type plan struct {
 	script    string // its canonical name
 	socket    string // the data of the socket action
 	vars      []simulator.Variable
+	time      time.Time // zero: as the clock has it
 	acts      []act
 	endpoints []simulator.Endpoint
 }
@@ -68,6 +71,15 @@ func (o Options) plan() (*plan, error) {
 	}
 	if p.vars, err = parseVars(o.Vars); err != nil {
 		return nil, err
+	}
+	switch {
+	case o.Time == "":
+	case !o.Fast:
+		return nil, fmt.Errorf("--time goes with --fast: otherwise it is now")
+	default:
+		if p.time, err = luabind.ParseTime(o.Time); err != nil {
+			return nil, fmt.Errorf("--time: %w", err)
+		}
 	}
 	if p.script, err = engine.ScriptName(o.Script); err != nil {
 		return nil, err

@@ -475,7 +475,7 @@ func (r *Recorder) call(t *take) []string {
 	if len(o.Vars) > 0 {
 		list = append(list, "vars = "+table(o.Vars, false))
 	}
-	if !o.Fast { // else it is the tests' own time
+	if !o.Fast || o.Time != "" { // else it is the tests' own time
 		list = append(list, "time = "+lua(t.began.UTC().Format("2006-01-02 15:04:05")))
 	}
 	return list

@@ -4,17 +4,11 @@
 -- Hear it:  callisto dial main
 -- Test it:  callisto test
 
-local hours = "mon-fri 09:00-17:00"
-local zone = "Europe/Stockholm"
-
 return flow {
   start = "hours",
   defaults = { tries = 3, timeout = "5s", ring = "20s" },
 
-  hours = flow.run {
-    to = { "welcome", "closed" },
-    function(call, data) return time.open(hours, { zone = zone }) and "welcome" or "closed" end,
-  },
+  hours = flow.hours { "mon-fri 09:00-17:00", zone = "Europe/Stockholm", open = "welcome", closed = "closed" },
 
   welcome = flow.playback { "ivr/ivr-welcome.wav", next = "menu" },
   menu = flow.menu {
