@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"callisto/engine"
+	"callisto/engine/services"
 	"callisto/luabind"
 	"callisto/simulator"
 )
@@ -86,6 +87,12 @@ var stepCases = []stepCase{
 	{name: "http missing", x: `flow.http{ "https://x.test/404", next = "at_next", missing = "at_missing", failed = "at_failed" }`, want: []string{"missing nil nil"}},
 	{name: "http another status", x: `flow.http{ "https://x.test/500", next = "at_next", failed = "at_failed" }`, want: []string{"a step has an answer that is no success", "failed nil nil"}},
 	{name: "http lost", x: `flow.http{ "https://x.test/lost", next = "at_next", failed = "at_failed" }`, want: []string{"a step has no answer", "failed nil nil"}},
+	{name: "sql", x: `flow.sql{ "SELECT name, n, '{n}' AS braces FROM t WHERE name = :who", database = "db", with = { who = "{call.caller.name}" }, into = "seen", next = "y", failed = "at_failed" }`,
+		more: `y = flow.run{ to = "done", function(call, data) out(data.seen.name, data.seen.n + 1, data.seen.braces) end },`, want: []string{"Ada Test 8 {n}"}},
+	{name: "sql parts", x: `flow.sql{ "SELECT n FROM t WHERE n = :n", database = "db", with = { n = 7 }, into = { seen = "n" }, next = "at_next", failed = "at_failed" }`, want: []string{"next nil 7"}},
+	{name: "sql none", x: `flow.sql{ "SELECT n FROM t WHERE name = :who", database = "db", with = { who = "'; DROP TABLE t; --" }, next = "at_next", missing = nil, none = "at_nothing", failed = "at_failed" }`, want: []string{"nothing nil nil"}},
+	{name: "sql exec", x: `flow.sql{ "UPDATE t SET n = :n WHERE name = 'Ada Test'", database = "db", exec = true, with = { n = "{nothing}" }, into = "seen", next = "at_next", failed = "at_failed" }`, want: []string{"next nil 1"}},
+	{name: "sql refused", x: `flow.sql{ "SELECT nothing FROM nowhere", database = "db", next = "at_next", failed = "at_failed" }`, want: []string{"a module's function failed", "failed nil nil"}},
 	{name: "hangup", x: `flow.hangup{ "USER_BUSY" }`, want: nil},
 	{name: "transfer", x: `flow.transfer{ "1000", "XML", "default" }`, want: nil, does: []string{"transfer 1000 XML default"}},
 }
@@ -123,6 +130,17 @@ func TestStepOutcomes(t *testing.T) {
 					{Pattern: "callcenter/empty*", Behaviour: simulator.NoAnswer()},
 				}
 				b.server.Services = &luabind.Services{HTTP: echoServer{}}
+				if strings.Contains(tt.x, "flow.sql") {
+					db, err := services.NewMemoryDatabase(engine.DatabaseConfig{Name: "db", DSN: "sqlite:memory", MaxOpen: 1, MaxIdle: 1, Timeout: time.Minute, MaxRows: 10})
+					if err != nil {
+						t.Fatal(err)
+					}
+					t.Cleanup(func() { db.DB.Close() })
+					if _, err := db.DB.Exec("CREATE TABLE t (name TEXT, n INTEGER); INSERT INTO t VALUES ('Ada Test', 7)"); err != nil {
+						t.Fatal(err)
+					}
+					b.server.Services.Databases = map[string]*luabind.Database{"db": db}
+				}
 				c := b.start("main")
 				play(t, b, c, tt.caller)
 				b.finish(c)

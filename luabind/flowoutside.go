@@ -54,27 +54,117 @@ var outsideKinds = []*StepKind{
 		Outcomes: []StepOutcome{{Name: next, Doc: "when the answer is a success"},
 			{Name: "missing", Falls: "failed", Doc: "when the answer is 404"},
 			{Name: "failed", Doc: "when there is no answer in time, or another status"}},
-		check: func(k *stepCheck) {
-			switch into := k.t.RawGetString("into").(type) {
-			case *lua.LNilType:
-			case lua.LString:
-				if !isPath(string(into)) {
-					k.wrong("option `into`: %s is no name, such as account or order.number", describe(into))
-				}
-			case *lua.LTable:
-				into.ForEach(func(key, from lua.LValue) {
-					name, ok := key.(lua.LString)
-					part, isName := from.(lua.LString)
-					if !ok || !isName || !isPath(string(name)) || !isPath(string(part)) {
-						k.wrong("option `into` is a name, or a table of names and parts of the answer, { vip = \"customer.vip\" }")
-					}
-				})
-			default:
-				k.wrong("option `into` is a name, or a table of names and parts of the answer, { vip = \"customer.vip\" }")
-			}
-		},
-		run: stepHTTP,
+		check: checkInto,
+		run:   stepHTTP,
 	},
+	{
+		Name: "sql", OffCall: true,
+		Doc: "Runs one statement in a database, as the module `sql` does, and reads the first row of its answer. Values come from `with`, as parameters: `:number` in the statement is with.number. " +
+			"Nothing is filled into the statement itself. With `into`, data gets the row, or with a table parts of it, `into = { greeting = \"greeting\" }`; with `exec`, how many rows were changed.",
+		Params: []Param{{Name: "statement", Type: String, Doc: "with :name for each value"}},
+		Options: []Param{
+			{Name: "database", Type: Word, Doc: "as in [sql.NAME]; has to be given"},
+			{Name: "with", Type: Table, Doc: "the values: { number = \"{call.caller.number}\" }. One that is a name alone, \"{order.total}\", keeps its type"},
+			{Name: "exec", Type: Boolean, Doc: "true: the statement changes something and has no rows"},
+			{Name: "timeout", Type: Duration, Doc: "instead of the configuration's"},
+			{Name: "into", Type: Any, Doc: "the name in data that gets the answer, or a table of names and columns"},
+		},
+		Outcomes: []StepOutcome{{Name: next, Doc: "when there is a row, or one was changed"},
+			{Name: "none", Falls: next, Doc: "when there is none"},
+			{Name: "failed", Doc: "when the database does not answer in time, or refuses"}},
+		check: func(k *stepCheck) {
+			if k.t.RawGetString("database") == lua.LNil {
+				k.wrong("option `database` is missing: the NAME of a [sql.NAME] in the configuration")
+			}
+			checkInto(k)
+		},
+		run: stepSQL,
+	},
+}
+
+// checkInto checks an option into that is a name in data, or a table of names and parts of the answer.
+func checkInto(k *stepCheck) {
+	const want = "option `into` is a name, or a table of names and parts of the answer, { vip = \"customer.vip\" }"
+	switch into := k.t.RawGetString("into").(type) {
+	case *lua.LNilType:
+	case lua.LString:
+		if !isPath(string(into)) {
+			k.wrong("option `into`: %s is no name, such as account or order.number", describe(into))
+		}
+	case *lua.LTable:
+		into.ForEach(func(key, from lua.LValue) {
+			name, ok := key.(lua.LString)
+			part, isName := from.(lua.LString)
+			if !ok || !isName || !isPath(string(name)) || !isPath(string(part)) {
+				k.wrong(want)
+			}
+		})
+	default:
+		k.wrong(want)
+	}
+}
+
+// putInto puts an answer into data, as the option into says.
+func (s *stepRun) putInto(answer lua.LValue) {
+	switch into := s.def.t.RawGetString("into").(type) {
+	case lua.LString:
+		s.assign(string(into), answer)
+	case *lua.LTable:
+		parts, ok := answer.(*lua.LTable)
+		if !ok {
+			parts = s.L.NewTable()
+		}
+		into.ForEach(func(name, from lua.LValue) { s.assign(name.String(), lookupPath(parts, from.String())) })
+	}
+}
+
+func stepSQL(s *stepRun) string {
+	L, t := s.L, s.def.t
+	options := L.CreateTable(0, 1)
+	if v := t.RawGetString("timeout"); v != lua.LNil {
+		options.RawSetString("timeout", v)
+	}
+	s.flush()
+	L.Push(moduleFunction("sql.open"))
+	L.Push(s.fill(t.RawGetString("database")))
+	L.Push(options)
+	L.Call(2, 1)
+	db := L.Get(-1)
+	changes := t.RawGetString("exec") == lua.LTrue
+	method := "row"
+	if changes {
+		method = "exec"
+	}
+	L.Push(databaseClass.bound[method])
+	L.Push(db)
+	L.Push(t.RawGetInt(1))
+	given := 2
+	if with, ok := t.RawGetString("with").(*lua.LTable); ok {
+		values := L.NewTable()
+		with.ForEach(func(name, v lua.LValue) { values.RawSet(name, s.fillValue(v)) })
+		L.Push(values)
+		given++
+	}
+	L.Call(given, 2)
+	answer, why := L.Get(-2), L.Get(-1)
+	switch {
+	case answer == lua.LNil && why != lua.LNil: // the module has warned of it
+		return "failed"
+	case answer == lua.LNil, changes && answer == lua.LNumber(0):
+		return "none"
+	}
+	s.putInto(plainValue(L, answer))
+	return next
+}
+
+// fillValue is fill, but a text that is one name alone keeps the type of what it stands for.
+func (s *stepRun) fillValue(v lua.LValue) lua.LValue {
+	if text, ok := v.(lua.LString); ok && strings.HasPrefix(string(text), "{") && strings.HasSuffix(string(text), "}") {
+		if name := string(text[1 : len(text)-1]); isPath(name) {
+			return s.lookup(name)
+		}
+	}
+	return s.fill(v)
 }
 
 // requestOptionsOfSteps are the options of http.request that its step has: path is made of the URL's names.
@@ -135,25 +225,14 @@ func stepHTTP(s *stepRun) string {
 		s.c.log.Warn("a step has an answer that is no success", "step", s.name, "status", answer.Status, "at", at(s.def.file, s.def.line))
 		return "failed"
 	}
-	into := t.RawGetString("into")
-	if into == lua.LNil {
+	if t.RawGetString("into") == lua.LNil {
 		return next
 	}
 	body, err := decodeJSON(L, answer.Body)
 	if err != nil {
 		body = lua.LString(answer.Body)
 	}
-	body = plainValue(L, body)
-	switch into := into.(type) {
-	case lua.LString:
-		s.assign(string(into), body)
-	case *lua.LTable:
-		parts, ok := body.(*lua.LTable)
-		if !ok {
-			parts = L.NewTable()
-		}
-		into.ForEach(func(name, from lua.LValue) { s.assign(name.String(), lookupPath(parts, from.String())) })
-	}
+	s.putInto(plainValue(L, body))
 	return next
 }
 
