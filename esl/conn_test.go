@@ -748,13 +748,15 @@ func TestExecuteEndsWithItsContext(t *testing.T) {
 
 // What has come by the time the context ends still counts, but no flood can hold Wait beyond it.
 func TestWaitLooksAtWhatHadComeWhenItsContextEnds(t *testing.T) {
-	c, _ := openCall(t)
+	c, p := openCall(t)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	x, err := c.Start(Execute{App: "playback"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.nc.Close()
+	<-c.done // only one goroutine may put events, and that was the reader
 	for range 10 {
 		c.queue.put(NewEvent("Event-Name: HEARTBEAT\n\n"))
 	}
