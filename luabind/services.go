@@ -133,6 +133,13 @@ type Database struct {
 	// Interrupt returns what ends the statement that runs on a connection, for a driver that does not see the end of its
 	// context while rows are read; nil: it does.
 	Interrupt func(*sql.Conn) (func(), error)
+
+	// Connect takes a connection; nil: DB.Conn. For who waits by another clock than the system's.
+	Connect func(context.Context) (*sql.Conn, error)
+
+	// Ask is told of each statement before it runs on a connection, BEGIN and COMMIT included, on the goroutine that waits for
+	// it. It may wait until ctx ends; its error is the statement's. nil: nobody is told.
+	Ask func(ctx context.Context, statement string) error
 }
 
 // ErrNotNumber is why a Store does not count.

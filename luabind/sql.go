@@ -53,10 +53,7 @@ db:exec("INSERT INTO calls (number, destination) VALUES (:number, :to)", { numbe
 				if c.env.Services != nil {
 					all = c.env.Services.Databases
 				}
-				d := all[name]
-				if d == nil {
-					a.fail("there is no [sql.%s] in the configuration%s", name, didYouMean(name, slices.Sorted(maps.Keys(all))))
-				}
+				d := a.database(name, all)
 				h := &database{Database: d, name: name, timeout: d.Timeout}
 				if timeout, ok := a.optDuration("timeout"); ok {
 					if timeout < time.Millisecond {
@@ -80,6 +77,15 @@ db:exec("INSERT INTO calls (number, destination) VALUES (:number, :to)", { numbe
 	},
 	Classes: []*Class{databaseClass, transactionClass, blobClass},
 	Outside: true,
+}
+
+// database is one of the configuration's.
+func (a args) database(name string, all map[string]*Database) *Database {
+	d := all[name]
+	if d == nil {
+		a.fail("there is no [sql.%s] in the configuration%s", name, didYouMean(name, slices.Sorted(maps.Keys(all))))
+	}
+	return d
 }
 
 var (
@@ -177,12 +183,48 @@ type sqlConn interface {
 func (d *database) base() *database { return d }
 
 func (d *database) do(ctx context.Context, work func(context.Context, sqlConn) error) error {
-	conn, err := d.DB.Conn(ctx)
+	conn, err := d.connection(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	return d.watched(ctx, conn, func() error { return work(ctx, conn) })
+	return d.watched(ctx, conn, func() error { return work(ctx, asked{conn, d.Database}) })
+}
+
+// connection takes one of the pool.
+func (d *Database) connection(ctx context.Context) (*sql.Conn, error) {
+	if d.Connect != nil {
+		return d.Connect(ctx)
+	}
+	return d.DB.Conn(ctx)
+}
+
+// ask tells of a statement that is about to run.
+func (d *Database) ask(ctx context.Context, statement string) error {
+	if d.Ask == nil {
+		return nil
+	}
+	return d.Ask(ctx, statement)
+}
+
+// asked is a connection whose statements are told of.
+type asked struct {
+	sqlConn
+	of *Database
+}
+
+func (c asked) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := c.of.ask(ctx, query); err != nil {
+		return nil, err
+	}
+	return c.sqlConn.QueryContext(ctx, query, args...)
+}
+
+func (c asked) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if err := c.of.ask(ctx, query); err != nil {
+		return nil, err
+	}
+	return c.sqlConn.ExecContext(ctx, query, args...)
 }
 
 // watched runs work, which uses conn and no other has, and interrupts it when ctx ends.
@@ -325,6 +367,7 @@ func isInsert(text string) bool {
 // A transaction is one that is open.
 type transaction struct {
 	*database
+	call   *Call
 	conn   *sql.Conn
 	tx     *sql.Tx
 	cancel context.CancelFunc // ends it, whatever the database does
@@ -339,7 +382,7 @@ func (t *transaction) do(ctx context.Context, work func(context.Context, sqlConn
 	if t.failed != nil {
 		return fmt.Errorf("the transaction has failed: %w", t.failed)
 	}
-	err := t.watched(ctx, t.conn, func() error { return work(ctx, t.tx) })
+	err := t.watched(ctx, t.conn, func() error { return work(ctx, asked{t.tx, t.Database}) })
 	if t.limit.Err() == context.DeadlineExceeded {
 		err = fmt.Errorf("the transaction took longer than %v", t.Transaction)
 	}
@@ -351,14 +394,17 @@ func (t *transaction) do(ctx context.Context, work func(context.Context, sqlConn
 
 // begin opens it.
 func (t *transaction) begin(ctx context.Context) error {
-	conn, err := t.DB.Conn(ctx)
+	conn, err := t.connection(ctx)
 	if err != nil {
 		return err
 	}
 	// Its own context: that of the wait for BEGIN ends with the wait.
-	limit, cancel := context.WithTimeout(context.Background(), t.Transaction)
+	limit, cancel := t.call.conn.WithTimeout(context.Background(), t.Transaction)
 	stop := context.AfterFunc(ctx, cancel)
-	tx, err := conn.BeginTx(limit, nil)
+	var tx *sql.Tx
+	if err = t.ask(ctx, "BEGIN"); err == nil {
+		tx, err = conn.BeginTx(limit, nil)
+	}
 	if err == nil && !stop() {
 		tx.Rollback()
 		err = ctx.Err()
@@ -394,7 +440,11 @@ func (t *transaction) rollback() {
 func (t *transaction) commit(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, t.cancel)
 	defer stop()
-	if err := t.tx.Commit(); err != nil {
+	err := t.ask(ctx, "COMMIT")
+	if err == nil {
+		err = t.tx.Commit()
+	}
+	if err != nil {
 		if t.limit.Err() == context.DeadlineExceeded {
 			return fmt.Errorf("the transaction took longer than %v", t.Transaction)
 		}
@@ -415,7 +465,7 @@ var transactionVerb = Verb{
 		if slices.ContainsFunc(c.transactions, func(t *transaction) bool { return t.Database == d.Database }) {
 			a.fail("transactions of one database cannot be nested")
 		}
-		t := &transaction{database: d}
+		t := &transaction{database: d, call: c}
 		held := c.hold(func(context.Context) { t.rollback() }) // before there is one: the call may end just when it comes
 		leave := func() {
 			t.over = true

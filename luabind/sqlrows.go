@@ -25,7 +25,7 @@ var rowsVerb = Verb{
 		text, values := a.bound(of)
 		r := &cursor{database: of}
 		r.held = c.hold(func(context.Context) { r.close() })
-		r.fetch(c, L, a, func(ctx context.Context) error { return r.open(ctx, text, values) })
+		r.fetch(c, L, a, func(ctx context.Context) error { return r.open(ctx, c, text, values) })
 		L.Push(L.NewFunction(func(L *lua.LState) int { return r.next(c, L, a) }))
 		return 1
 	},
@@ -48,16 +48,18 @@ type cursor struct {
 }
 
 // open asks the database. The rows outlive the wait for the first of them.
-func (r *cursor) open(ctx context.Context, text string, values []any) error {
-	conn, err := r.DB.Conn(ctx)
+func (r *cursor) open(ctx context.Context, c *Call, text string, values []any) error {
+	conn, err := r.connection(ctx)
 	if err != nil {
 		return err
 	}
-	limit, cancel := context.WithTimeout(context.Background(), r.Transaction)
+	limit, cancel := c.conn.WithTimeout(context.Background(), r.Transaction)
 	stop := context.AfterFunc(ctx, cancel)
 	var rows *sql.Rows
 	err = r.watched(limit, conn, func() error {
-		rows, err = conn.QueryContext(limit, text, values...)
+		if err = r.ask(ctx, text); err == nil {
+			rows, err = conn.QueryContext(limit, text, values...)
+		}
 		return err
 	})
 	if err == nil && !stop() {

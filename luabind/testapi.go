@@ -37,8 +37,8 @@ type Bench interface {
 	Store() Store
 	// Databases are what the module sql reaches in the test.
 	Databases() map[string]*Database
-	// DatabaseIs says how a database is for scripts: gone or slow.
-	DatabaseIs(name, how string) error
+	// DatabaseIs says how one of them is for scripts: gone, slow or nonsense.
+	DatabaseIs(name, how string)
 	// Failed is told of each failure of the test when it happens.
 	Failed(error)
 }
@@ -250,15 +250,8 @@ var testModule = &Module{
 			Doc:    "Says how the store of `kv` is for scripts. The test itself reaches it all the same.",
 			run:    func(c *Call, L *lua.LState, a args) int { return a.obeyed(c.bench(a).StoreIs(a.string(0))) },
 		},
-		{
-			Name: "database",
-			Params: []Param{{Name: "name", Type: String, Doc: "as in [sql.NAME]"},
-				{Name: "how", Type: Word, Enum: []string{"gone", "slow"}, Doc: "gone: nobody is there; slow: no answer, ever"}},
-			Doc: "Says how a database is for scripts. The test itself reaches it all the same.",
-			run: func(c *Call, L *lua.LState, a args) int {
-				return a.obeyed(c.bench(a).DatabaseIs(a.string(0), a.string(1)))
-			},
-		},
+		testSQL,
+		testDatabase,
 		{
 			Name:    "mails",
 			Results: []Result{{"mails", "table", "a list of { to, cc, bcc, subject, text, html, attachments }; attachments is how many"}},

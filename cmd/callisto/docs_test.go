@@ -167,6 +167,8 @@ func TestTestingDocument(t *testing.T) {
 			if name := fileOf(b); name != "" {
 				write(t, filepath.Join(dir, name), b.text)
 			}
+		case "toml":
+			write(t, filepath.Join(dir, "config.toml"), b.text)
 		case "console":
 			for _, part := range strings.Split(b.text, "$ callisto ")[1:] {
 				line, want, _ := strings.Cut(part, "\n")

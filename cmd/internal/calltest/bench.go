@@ -45,6 +45,9 @@ type bench struct {
 	cut     int               // events that the story has no room for
 }
 
+// tick is what a switch takes for an application.
+const tick = 20 * time.Millisecond
+
 // maxStory is how many events of a test are kept: what a test that floods has done can be told from these.
 const maxStory = 20000
 
@@ -233,7 +236,7 @@ func (b *bench) StoreIs(how string) error {
 func (b *bench) Databases() map[string]*luabind.Database { return b.fakes.databases.own }
 
 // DatabaseIs implements luabind.Bench.
-func (b *bench) DatabaseIs(name, how string) error { return b.fakes.databases.are(name, how) }
+func (b *bench) DatabaseIs(name, how string) { b.fakes.databases.are(name, how) }
 
 // HTTP implements luabind.Bench.
 func (b *bench) HTTP(method, url string, answers []luabind.HTTPAnswer) error {
@@ -271,7 +274,7 @@ func (b *bench) Call(t luabind.TestCall) (luabind.Caller, error) {
 		return nil, err
 	}
 	if b.sw == nil {
-		b.sw = &simulator.Switch{Clock: b.clock, Tick: 20 * time.Millisecond, Observer: b.observe, Dial: b.dialled, Sounds: b.sound}
+		b.sw = &simulator.Switch{Clock: b.clock, Tick: tick, Observer: b.observe, Dial: b.dialled, Sounds: b.sound}
 	}
 	number := t.Number
 	if number == "" && t.Name == "" {

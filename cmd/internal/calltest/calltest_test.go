@@ -279,43 +279,6 @@ it("is nothing else", function() test.store("lost") end)
 	}
 }
 
-// Databases are the test's own, empty at first; scripts find them as the test says.
-func TestDatabases(t *testing.T) {
-	t.Parallel()
-	library, dir := project(t, map[string]string{
-		"config.toml": "[sql.crm]\ndsn = \"postgres://nobody@localhost/crm\"\n",
-		"note.lua": `local db = sql.open("crm")
-local n, why = db:exec("INSERT INTO calls (number) VALUES (?)", call.caller.number)
-log.info(n or why)`,
-		"note_test.lua": `local function calls()
-  local caller = test.call { script = "note", number = "+46701" }
-  caller:ends()
-  return caller.log[#caller.log]
-end
-before_each(function() sql.open("crm"):exec("CREATE TABLE calls (number TEXT)") end)
-it("is there", function()
-  expect(calls()):is("1")
-  expect(sql.open("crm"):row("SELECT number FROM calls").number):is("+46701")
-end)
-it("is empty in each test", function() expect(sql.open("crm"):query("SELECT * FROM calls")):is {} end)
-it("is gone", function()
-  test.database("crm", "gone")
-  expect(calls()):is("refused")
-  expect(sql.open("crm"):query("SELECT * FROM calls")):is {}
-end)
-it("is slow", function()
-  test.database("crm", "slow")
-  expect(calls()):is("timeout")
-end)
-it("is another", function() test.database("crn", "gone") end)
-`,
-	})
-	r, out := runLibrary(t, library, dir, Options{})
-	if r.Passed != 4 || !strings.Contains(out, "test.database: there is no [sql.crn] in the configuration, did you mean crm?") {
-		t.Error(out)
-	}
-}
-
 // Who is called presses keys, too; and a leg that is not bridged was dialled all the same.
 func TestLegPresses(t *testing.T) {
 	t.Parallel()

@@ -26,8 +26,8 @@ import (
 //   - a call for each step in which time passes, in which the caller hangs up there,
 //   - and a call for each way from the start to an end that comes to no step twice, up to a bound.
 //
-// Functions of the script run in all of them. What scripts reach outside is not there: web servers refuse, the store is
-// empty.
+// Functions of the script run in all of them. What scripts reach outside is not there: web servers and databases refuse, the
+// store is empty.
 
 // DefaultWays bounds the ways without a loop.
 const DefaultWays = 500
@@ -341,6 +341,9 @@ func (c *chart) make(ctx context.Context, library *engine.Library, t *trip, o Ex
 	b := newBench(ctx, library, o.Cover)
 	defer b.close()
 	b.fakes.answer("*", "*", []luabind.HTTPAnswer{{How: "gone"}})
+	for name := range b.fakes.databases.scripts {
+		b.fakes.databases.are(name, "gone")
+	}
 	g := &guide{chart: c, trip: t, bench: b}
 	b.server.Force = g.choose
 	made, err := b.Call(luabind.TestCall{Script: c.flow.Name, Mode: "async full"})

@@ -42,7 +42,7 @@ type webServer struct {
 }
 
 func newFakes(b *bench, configured []engine.DatabaseConfig) *fakes {
-	return &fakes{bench: b, store: services.NewMemory(b.clock.Now), limiter: services.NewLimiter(b.clock.Now), databases: newDatabases(configured)}
+	return &fakes{bench: b, store: services.NewMemory(b.clock.Now), limiter: services.NewLimiter(b.clock.Now), databases: newDatabases(b, configured)}
 }
 
 func (f *fakes) close() {
