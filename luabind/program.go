@@ -191,8 +191,10 @@ func (r *rewriter) stmt(s ast.Stmt) {
 	case *ast.WhileStmt:
 		r.expr(&s.Condition)
 		r.stmts(s.Stmts)
+		s.Stmts = padded(s.Stmts)
 	case *ast.RepeatStmt:
 		r.stmts(s.Stmts)
+		s.Stmts = padded(s.Stmts)
 		r.expr(&s.Condition)
 	case *ast.IfStmt:
 		r.expr(&s.Condition)
@@ -206,6 +208,7 @@ func (r *rewriter) stmt(s ast.Stmt) {
 	case *ast.GenericForStmt:
 		r.exprs(s.Exprs)
 		r.stmts(s.Stmts)
+		s.Stmts = padded(s.Stmts)
 	case *ast.FuncDefStmt:
 		if s.Name != nil {
 			r.expr(&s.Name.Func)
@@ -216,6 +219,31 @@ func (r *rewriter) stmt(s ast.Stmt) {
 		r.exprs(s.Exprs)
 	}
 }
+
+// padded is the body of a loop, with something before it that is no jump. gopher-lua 1.1.2 has each jump to a jump
+// lead to where that leads (patchCode), but reads a target that it has been over already as something else: the jump
+// back to a body that begins with break goes astray.
+func padded(body []ast.Stmt) []ast.Stmt {
+	if len(body) == 0 {
+		return body
+	}
+	switch first := body[0].(type) {
+	case *ast.BreakStmt, *ast.GotoStmt, *ast.LabelStmt, *ast.DoBlockStmt, *ast.WhileStmt, *ast.RepeatStmt:
+	case *ast.IfStmt:
+		if _, constant := first.Condition.(ast.ConstExpr); !constant {
+			return body
+		}
+	default:
+		return body
+	}
+	pad := &ast.LocalAssignStmt{Names: []string{padName}}
+	pad.SetLine(body[0].Line())
+	pad.SetLastLine(body[0].Line())
+	return append([]ast.Stmt{pad}, body...)
+}
+
+// padName is a local that no script can name.
+const padName = "(pad)"
 
 func (r *rewriter) exprs(list []ast.Expr) {
 	for i := range list {

@@ -1,6 +1,8 @@
 package luabind_test
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +16,16 @@ import (
 func TestLanguage(t *testing.T) {
 	tests := []struct{ name, script, want string }{
 		{"concat", `local n, s = 1, "x" log.info(n .. s .. 2.5)`, "1x2.5"},
+		{"break alone in loops, one after the other", `
+			local function upto(n) local i = 0 return function() i = i + 1 if i <= n then return i end end end
+			local t = {}
+			for i = 1, 2 do local x = i end
+			for r in upto(5) do break end t[#t + 1] = "a"
+			while true do break end t[#t + 1] = "b"
+			repeat break until false t[#t + 1] = "c"
+			for r in upto(5) do do break end end t[#t + 1] = "d"
+			for _ in pairs({ 1 }) do break end t[#t + 1] = "e"
+			log.info(table.concat(t))`, "abcde"},
 		{"concat is right associative with metamethods", `
 			local mt = { __concat = function(a, b) return "[" .. tostring(type(a)) .. "," .. tostring(type(b)) .. "]" end }
 			log.info("a" .. "b" .. setmetatable({}, mt))`, "a[string,table]"},
@@ -331,4 +343,61 @@ func (r *records) clear() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.list = nil
+}
+
+// A loop ends where its break says, however loops are nested: compared with breaks that nothing takes for a jump.
+func TestBreaks(t *testing.T) {
+	var block func(r *rand.Rand, depth int) string
+	block = func(r *rand.Rand, depth int) string {
+		var b strings.Builder
+		for range 1 + r.IntN(3) {
+			if depth == 0 {
+				fmt.Fprintf(&b, "out(%d) ", r.IntN(100))
+				continue
+			}
+			inner := block(r, depth-1)
+			if r.IntN(2) == 0 {
+				inner = "BREAK " + inner
+			} else if r.IntN(2) == 0 {
+				inner += " BREAK"
+			}
+			switch r.IntN(5) {
+			case 0:
+				fmt.Fprintf(&b, "for _ in upto(2) do %s end ", inner)
+			case 1:
+				fmt.Fprintf(&b, "for i = 1, 2 do %s end ", inner)
+			case 2:
+				fmt.Fprintf(&b, "do local n = 0 while n < 2 do n = n + 1 %s end end ", inner)
+			case 3:
+				fmt.Fprintf(&b, "while true do %s break end ", strings.ReplaceAll(inner, "BREAK", ""))
+			default:
+				fmt.Fprintf(&b, "do local n = 0 repeat n = n + 1 %s until n > 1 end ", inner)
+			}
+		}
+		return b.String()
+	}
+	simulated(t, func(t *testing.T) {
+		var script strings.Builder
+		script.WriteString(`local yes, s = true
+local function out(n) s = s .. n .. " " end
+local function upto(n) local i = 0 return function() i = i + 1 if i <= n then return i end end end
+local function same(a, b)
+  s = "" a() local first = s
+  s = "" b()
+  if s ~= first then log.info("differs") end
+end
+`)
+		for seed := range uint64(300) {
+			text := block(rand.New(rand.NewPCG(seed, 1)), 3)
+			fmt.Fprintf(&script, "same(function() %s end, function() %s end)\n", strings.ReplaceAll(text, "BREAK", "do break end"), strings.ReplaceAll(text, "BREAK", "if yes then break end"))
+		}
+		b := newBench(t, map[string]string{"main": script.String()}, nil)
+		b.run("main")
+		if e, ok := b.log.find("script error", ""); ok {
+			t.Error(e.attrs)
+		}
+		if got := b.log.messages(); len(got) > 0 {
+			t.Errorf("%d of 300 differ", len(got))
+		}
+	})
 }
