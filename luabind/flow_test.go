@@ -86,6 +86,8 @@ var stepCases = []stepCase{
 	{name: "http text", x: `flow.http{ "https://x.test/text", into = "seen", next = "at_next", failed = "at_failed" }`, want: []string{"next nil plain text"}},
 	{name: "http missing", x: `flow.http{ "https://x.test/404", next = "at_next", missing = "at_missing", failed = "at_failed" }`, want: []string{"missing nil nil"}},
 	{name: "http another status", x: `flow.http{ "https://x.test/500", next = "at_next", failed = "at_failed" }`, want: []string{"a step has an answer that is no success", "failed nil nil"}},
+	{name: "http more than data can keep", x: `flow.http{ "https://x.test/large", into = "seen", next = "at_next", failed = "at_failed" }`, want: []string{"a step has an answer that cannot be kept", "failed nil nil"}},
+	{name: "http many small parts", x: `flow.http{ "https://x.test/many", into = "seen", next = "at_next", failed = "at_failed" }`, want: []string{"a step has an answer that cannot be kept", "failed nil nil"}},
 	{name: "http lost", x: `flow.http{ "https://x.test/lost", next = "at_next", failed = "at_failed" }`, want: []string{"a step has no answer", "failed nil nil"}},
 	{name: "sql", x: `flow.sql{ "SELECT name, n, '{n}' AS braces FROM t WHERE name = :who", database = "db", with = { who = "{call.caller.name}" }, into = "seen", next = "y", failed = "at_failed" }`,
 		more: `y = flow.run{ to = "done", function(call, data) out(data.seen.name, data.seen.n + 1, data.seen.braces) end },`, want: []string{"Ada Test 8 {n}"}},
@@ -109,6 +111,10 @@ func (echoServer) Send(_ context.Context, r luabind.HTTPRequest) (*luabind.HTTPR
 		answer.Status = 500
 	case "/lost":
 		return nil, errors.New("lost")
+	case "/large":
+		answer.Body = `"` + strings.Repeat("x", 9000) + `"`
+	case "/many":
+		answer.Body = "[" + strings.Repeat(`{"n":12345},`, 1500) + "1]"
 	case "/text":
 		answer.Body = "plain text"
 	default:

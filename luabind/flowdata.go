@@ -16,6 +16,7 @@ import (
 const (
 	maxDataDepth = 16      // tables in tables
 	maxState     = 8 << 10 // bytes of the variable that a call carries
+	maxLooks     = 10_000  // values that a check looks at: a table may be in another many times, and in each of those again
 )
 
 // newData makes an empty data table.
@@ -28,13 +29,14 @@ func newData(L *lua.LState) *lua.LTable {
 // dataNewIndex is the __newindex of data and of the tables in it.
 func dataNewIndex(L *lua.LState) int {
 	t, key, v := L.CheckTable(1), L.Get(2), L.Get(3)
-	why := ""
-	name := callOf(L).dataName(t, keyText(key))
-	if why = keyFault(key, name); why == "" {
-		why = unstorable(v, name)
+	fault := func(name string) string {
+		if why := keyFault(key, name); why != "" {
+			return why
+		}
+		return unstorable(v, name)
 	}
-	if why != "" {
-		L.RaiseError("%s", why)
+	if fault("") != "" {
+		L.RaiseError("%s", fault(callOf(L).dataName(t, keyText(key))))
 	}
 	guard(v)
 	t.RawSet(key, v)
@@ -67,8 +69,9 @@ func keyText(key lua.LValue) string {
 // dataName is how messages name a key of a table in data: "data.order.lines.2".
 func (c *Call) dataName(t *lua.LTable, key string) string {
 	if c.flows != nil {
+		looks := 0
 		for _, fr := range c.flows.frames {
-			if path, ok := findTable(fr.data, t, "data", 0); ok {
+			if path, ok := findTable(fr.data, t, "data", 0, &looks); ok {
 				return path + "." + key
 			}
 		}
@@ -76,16 +79,16 @@ func (c *Call) dataName(t *lua.LTable, key string) string {
 	return "data.…." + key
 }
 
-func findTable(in, t *lua.LTable, path string, depth int) (found string, ok bool) {
+func findTable(in, t *lua.LTable, path string, depth int, looks *int) (found string, ok bool) {
 	if in == t {
 		return path, true
 	}
-	if depth > maxDataDepth {
+	if *looks++; depth > maxDataDepth || *looks > maxLooks {
 		return "", false
 	}
 	in.ForEach(func(key, v lua.LValue) {
 		if inner, isTable := v.(*lua.LTable); isTable && !ok {
-			found, ok = findTable(inner, t, path+"."+keyText(key), depth+1)
+			found, ok = findTable(inner, t, path+"."+keyText(key), depth+1, looks)
 		}
 	})
 	return found, ok
@@ -105,9 +108,15 @@ func keyFault(key lua.LValue, name string) string {
 }
 
 // unstorable says why a value cannot be in data, with the path of what is wrong, or is "".
-func unstorable(v lua.LValue, name string) string { return unstorableAt(v, name, 0) }
+func unstorable(v lua.LValue, name string) string {
+	looks := 0
+	return unstorableAt(v, name, 0, &looks)
+}
 
-func unstorableAt(v lua.LValue, name string, depth int) (why string) {
+func unstorableAt(v lua.LValue, name string, depth int, looks *int) (why string) {
+	if *looks++; *looks > maxLooks {
+		return fmt.Sprintf("%s: there are more than %d values; what is kept with the call has %d bytes in all", short(name), maxLooks, maxState)
+	}
 	switch v := v.(type) {
 	case *lua.LNilType, lua.LBool:
 		return ""
@@ -134,7 +143,7 @@ func unstorableAt(v lua.LValue, name string, depth int) (why string) {
 			}
 			inner := name + "." + keyText(key)
 			if why = keyFault(key, inner); why == "" {
-				why = unstorableAt(value, inner, depth+1)
+				why = unstorableAt(value, inner, depth+1, looks)
 			}
 		})
 		return why

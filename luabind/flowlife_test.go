@@ -156,6 +156,54 @@ data.list = { 1, 2 } table.insert(data.list, 3) out(#data.list, data.list[3], ge
 		error:  "main.lua:1: step `x`: data.large: data takes 9419 bytes of the 8192 that a call can carry, this most of them: keep it outside, under a key that data holds",
 	},
 	{
+		name: "what does not fit does not come to on_error",
+		script: `return flow{ start = "x", on_error = "sorry",
+x = flow.run{ to = "y", function(call, data) data.keep = "this" end },
+y = flow.run{ to = "done", function(call, data) data.list = {} for i = 1, 9 do data.list[i] = ("x"):rep(1000) end end },
+sorry = flow.playback{ "sorry.wav", next = "tell" }, tell = flow.run{ to = "done", function(call, data) out(data.keep, data.list, data.error.step) end } }`,
+		want: []string{"error in a flow", "this nil y"},
+	},
+	{
+		name: "what a handler makes of data, between steps",
+		script: `return flow{ start = "x", x = flow.run{ to = "y", function(call, data) data.a = 1 call:on("dtmf", function() data.a = print end) end },
+y = flow.playback{ "silence_stream://3000", next = "z" }, z = flow.playback{ "z.wav", next = "done" } }`,
+		caller: []string{"1s press 1"},
+		error:  "main.lua:2: step `z`: data.a: a function cannot be kept with the call; strings, numbers, true, false and tables of them can",
+	},
+	{
+		name: "a handler has data hold itself",
+		script: `return flow{ start = "x", x = flow.run{ to = "y", function(call, data) data.a = 1 call:on("dtmf", function() data.a = data end) end },
+y = flow.playback{ "silence_stream://3000", next = "z" }, z = flow.playback{ "z.wav", next = "done" } }`,
+		caller: []string{"1s press 1"},
+		error:  "main.lua:2: step `z`: data.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a: more than 16 tables in one another, or a table that holds itself, cannot be kept with the call",
+	},
+	{
+		name: "tables that are in others many times",
+		script: `local function many() local t = { "x" } for i = 1, 14 do t = { t, t, t, t, t, t, t, t } end return t end
+local function try(f) local ok, e = pcall(f) out((e:gsub("^%S+ ", ""):gsub("^%S+ ", ""))) end
+return flow{ start = "x", x = flow.run{ to = "done", function(call, data)
+local loose = {} data.loose = loose data.loose = nil
+try(function() data.x = many() end)
+local x = data for i = 1, 14 do x.a = {} x = x.a end
+local at = data for i = 1, 14 do for k = 1, 8 do at["k" .. k] = at.a end at = at.a end
+try(function() loose.f = print end) error("enough") end } }`,
+		want:  []string{"there are more than 10000 values; what is kept with the call has 8192 bytes in all", "a function cannot be kept with the call; strings, numbers, true, false and tables of them can"},
+		error: "main.lua:8: step `x`: enough",
+	},
+	{
+		name: "options that hold themselves when they are used",
+		script: `local vars = { who = "{call.caller.number}" }
+return flow{ start = "x", x = flow.run{ to = "y", function(call, data) vars.vars = vars end }, y = flow.set{ data = { all = vars }, next = "done" } }`,
+		error: "main.lua:2: step `y`: there are more than 16 tables in one another, a table that holds itself, or more than 10000 values",
+	},
+	{
+		name: "options of tables that are in others many times",
+		script: `local vars = { who = "{call.caller.number}" }
+return flow{ start = "x", x = flow.run{ to = "y", function(call, data) local t = { "x" } for i = 1, 14 do t = { t, t, t, t, t, t, t, t } end vars.t = t end },
+y = flow.set{ data = { all = vars }, next = "done" } }`,
+		error: "main.lua:3: step `y`: there are more than 16 tables in one another, a table that holds itself, or more than 10000 values",
+	},
+	{
 		name:   "a checkpoint in a flow",
 		script: `return flow{ start = "x", x = flow.run{ to = "done", function(call, data) call:checkpoint{ x = 1 } end } }`,
 		error:  "main.lua:1: step `x`: checkpoint: a flow keeps its place by itself: put what is to be kept into data",

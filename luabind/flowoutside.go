@@ -53,7 +53,7 @@ var outsideKinds = []*StepKind{
 		},
 		Outcomes: []StepOutcome{{Name: next, Doc: "when the answer is a success"},
 			{Name: "missing", Falls: "failed", Doc: "when the answer is 404"},
-			{Name: "failed", Doc: "when there is no answer in time, or another status"}},
+			{Name: "failed", Doc: "when there is no answer in time, another status, or `into` is more than data can keep"}},
 		check: checkInto,
 		run:   stepHTTP,
 	},
@@ -71,7 +71,7 @@ var outsideKinds = []*StepKind{
 		},
 		Outcomes: []StepOutcome{{Name: next, Doc: "when there is a row, or one was changed"},
 			{Name: "none", Falls: next, Doc: "when there is none"},
-			{Name: "failed", Doc: "when the database does not answer in time, or refuses"}},
+			{Name: "failed", Doc: "when the database does not answer in time, or refuses, or `into` is more than data can keep"}},
 		check: func(k *stepCheck) {
 			if k.t.RawGetString("database") == lua.LNil {
 				k.wrong("option `database` is missing: the NAME of a [sql.NAME] in the configuration")
@@ -104,18 +104,50 @@ func checkInto(k *stepCheck) {
 	}
 }
 
-// putInto puts an answer into data, as the option into says.
-func (s *stepRun) putInto(answer lua.LValue) {
-	switch into := s.def.t.RawGetString("into").(type) {
-	case lua.LString:
-		s.assign(string(into), answer)
-	case *lua.LTable:
-		parts, ok := answer.(*lua.LTable)
-		if !ok {
-			parts = s.L.NewTable()
+// putInto puts an answer into data, as the option into says: all of it, or none, with a warning, where the call cannot
+// carry it.
+func (s *stepRun) putInto(answer lua.LValue) bool {
+	why := s.keep(func(put func(name string, v lua.LValue)) {
+		switch into := s.def.t.RawGetString("into").(type) {
+		case lua.LString:
+			put(string(into), answer)
+		case *lua.LTable:
+			parts, ok := answer.(*lua.LTable)
+			if !ok {
+				parts = s.L.NewTable()
+			}
+			into.ForEach(func(name, from lua.LValue) { put(name.String(), lookupPath(parts, from.String())) })
 		}
-		into.ForEach(func(name, from lua.LValue) { s.assign(name.String(), lookupPath(parts, from.String())) })
+	})
+	if why != "" {
+		s.c.log.Warn("a step has an answer that cannot be kept", "step", s.name, "why", why, "at", at(s.def.file, s.def.line))
 	}
+	return why == ""
+}
+
+// keep puts into data what fill has, if the call can carry it then, and says why where it cannot.
+func (s *stepRun) keep(fill func(put func(name string, v lua.LValue))) (why string) {
+	fr, data := s.fr, s.fr.data
+	if why := unstorable(data, "data"); why != "" {
+		return why
+	}
+	fr.data = copyValue(s.L, data).(*lua.LTable)
+	defer func() { fr.data = data }()
+	fill(func(name string, v lua.LValue) {
+		if why == "" {
+			why = unstorable(v, "data."+name)
+		}
+		if why == "" {
+			assignPath(s.L, fr.data, name, v)
+		}
+	})
+	if why == "" {
+		_, why = s.c.sealed(fr)
+	}
+	if why == "" {
+		fill(func(name string, v lua.LValue) { assignPath(s.L, data, name, v) })
+	}
+	return why
 }
 
 func stepSQL(s *stepRun) string {
@@ -153,7 +185,9 @@ func stepSQL(s *stepRun) string {
 	case answer == lua.LNil, changes && answer == lua.LNumber(0):
 		return "none"
 	}
-	s.putInto(plainValue(L, answer))
+	if !s.putInto(plainValue(L, answer)) {
+		return "failed"
+	}
 	return next
 }
 
@@ -232,7 +266,9 @@ func stepHTTP(s *stepRun) string {
 	if err != nil {
 		body = lua.LString(answer.Body)
 	}
-	s.putInto(plainValue(L, body))
+	if !s.putInto(plainValue(L, body)) {
+		return "failed"
+	}
 	return next
 }
 

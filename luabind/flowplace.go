@@ -12,9 +12,9 @@ import (
 
 // keepPlace posts the call's place and data.
 func (c *Call) keepPlace(s *stepRun) {
-	text := c.sealed()
-	if len(text) > maxState {
-		s.fail("%s", tooLarge(s.fr.data, len(text)))
+	text, why := c.sealed(s.fr)
+	if why != "" {
+		s.fail("%s", why)
 	}
 	results := s.def.kind.results
 	if text == c.flows.posted && len(results) == 0 {
@@ -51,13 +51,29 @@ func (c *Call) postVariable(text string, unset []string) error {
 	return c.conn.Post(esl.API{Command: "uuid_setvar_multi", Args: args})
 }
 
-// sealed is the text of the call's state.
-func (c *Call) sealed() string {
+// sealed is the text of the call's state; or why it cannot be kept, which is most likely for what fr has.
+func (c *Call) sealed(fr *frame) (text, why string) {
+	text, ok := c.state()
+	switch {
+	case ok && len(text) <= maxState:
+		return text, ""
+	case !ok:
+		for _, fr := range c.flows.frames {
+			if why := unstorable(fr.data, "data"); why != "" {
+				return "", why
+			}
+		}
+	}
+	return "", tooLarge(fr.data, len(text))
+}
+
+// state is the text of the call's state; not ok where something in it cannot be written.
+func (c *Call) state() (text string, ok bool) {
 	if c.flows.sealer == nil {
 		c.flows.sealer = newSealer(c.conn.UUID(), c.env.StateKey)
 	}
 	w := &c.flows.sealer.w
-	w.buf = w.buf[:0]
+	w.buf, w.fault = w.buf[:0], false
 	w.text(c.env.Program.Name)
 	w.length(len(c.flows.frames))
 	for _, fr := range c.flows.frames {
@@ -68,7 +84,7 @@ func (c *Call) sealed() string {
 	if c.flows.checkpoint != nil {
 		w.table(c.flows.checkpoint)
 	}
-	return string(c.flows.sealer.seal())
+	return string(c.flows.sealer.seal()), !w.fault
 }
 
 // tooLarge says that data is, and what in it is the most.
@@ -84,6 +100,19 @@ func tooLarge(data *lua.LTable, size int) string {
 	return fmt.Sprintf("data.%s: data takes %d bytes of the %d that a call can carry, this most of them: keep it outside, under a key that data holds", name, size, maxState)
 }
 
+// dropUnkept has data be what it was when it last was kept, where it cannot be kept now: the step of on_error is one that
+// the call goes on with.
+func (c *Call) dropUnkept(L *lua.LState, fr *frame) {
+	if _, why := c.sealed(fr); why == "" {
+		return
+	}
+	fr.data = newData(L)
+	was, err := ReadState(c.flows.posted, c.conn.UUID(), c.env.StateKey)
+	if err == nil && fr.depth < len(was.frames) && was.frames[fr.depth].flow == fr.flow.name {
+		fr.data = was.frames[fr.depth].data.in(L, shared().dataMeta).(*lua.LTable)
+	}
+}
+
 // checkData raises where a function has put something into data that cannot be kept.
 func (s *stepRun) checkData() {
 	if why := unstorable(s.fr.data, "data"); why != "" {
@@ -91,8 +120,9 @@ func (s *stepRun) checkData() {
 		s.fail("%s", why)
 	}
 	guardAll(s.fr.data)
-	if text := s.c.sealed(); len(text) > maxState {
-		s.fail("%s", tooLarge(s.fr.data, len(text)))
+	if _, why := s.c.sealed(s.fr); why != "" {
+		s.inFunction = false
+		s.fail("%s", why)
 	}
 }
 
@@ -116,7 +146,7 @@ func (c *Call) leftFlow(L *lua.LState) {
 		c.check(L, c.dropPlace())
 		return
 	}
-	c.flows.posted = c.sealed()
+	c.flows.posted, _ = c.state()
 	c.check(L, c.postVariable(c.flows.posted, nil))
 }
 
@@ -231,7 +261,7 @@ func checkpoint(c *Call, L *lua.LState, a args) int {
 	}
 	before := c.flows.checkpoint
 	c.flows.checkpoint = copyValue(L, t).(*lua.LTable)
-	text := c.sealed()
+	text, _ := c.state()
 	if len(text) > maxState {
 		c.flows.checkpoint = before
 		a.fail("the state takes %d bytes of the %d that a call can carry: keep the most of it outside, under a key", len(text), maxState)

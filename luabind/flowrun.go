@@ -96,7 +96,9 @@ func (c *Call) walkOne(L *lua.LState, fr *frame) (to string) {
 	}
 	L.Push(shared().walkStep)
 	err := L.PCall(0, 1, nil)
-	fr.resumed = false
+	if fr.resumed {
+		fr.resumed, fl.saved = false, nil // what that step does not take up, none does: it began the flow inside
+	}
 	if err != nil {
 		return c.stepFailed(L, s, err)
 	}
@@ -225,6 +227,7 @@ func (c *Call) stepFailed(L *lua.LState, s *stepRun, err error) (to string) {
 		e := newData(L)
 		e.RawSetString("step", lua.LString(fr.step))
 		e.RawSetString("message", lua.LString(cut(message, maxErrorText)))
+		c.dropUnkept(L, fr)
 		fr.data.RawSetString("error", e)
 		return to
 	}

@@ -138,7 +138,17 @@ func (s *sealer) seal() []byte {
 //	d 8 bytes      another number
 //	s length bytes a string
 //	t length items length pairs   a table: what has the keys 1, 2, …, then the rest, by key
-type stateWriter struct{ buf []byte }
+//
+// What it is given may have been changed since it was looked at, by a handler of the call's: what it cannot write is
+// a fault, and so is what does not end.
+type stateWriter struct {
+	buf   []byte
+	depth int  // of the table that is being written
+	fault bool // unstorable says which
+}
+
+// maxWritten is where a writer gives up: what is so large cannot be kept in any case.
+const maxWritten = 1 << 20
 
 func (w *stateWriter) length(n int) { w.buf = binary.AppendUvarint(w.buf, uint64(n)) }
 
@@ -149,6 +159,9 @@ func (w *stateWriter) text(s string) {
 
 // value writes what unstorable has nothing against.
 func (w *stateWriter) value(v lua.LValue) {
+	if w.fault = w.fault || len(w.buf) > maxWritten; w.fault {
+		return
+	}
 	switch v := v.(type) {
 	case lua.LBool:
 		if v {
@@ -157,6 +170,7 @@ func (w *stateWriter) value(v lua.LValue) {
 			w.buf = append(w.buf, 'F')
 		}
 	case lua.LNumber:
+		w.fault = math.IsNaN(float64(v))
 		if n := float64(v); n == math.Trunc(n) && math.Abs(n) <= 1<<53 && !(n == 0 && math.Signbit(n)) {
 			w.buf = binary.AppendVarint(append(w.buf, 'i'), int64(n))
 		} else {
@@ -167,10 +181,17 @@ func (w *stateWriter) value(v lua.LValue) {
 		w.text(string(v))
 	case *lua.LTable:
 		w.table(v)
+	default:
+		w.fault = true
 	}
 }
 
 func (w *stateWriter) table(t *lua.LTable) {
+	if w.fault = w.fault || w.depth > maxDataDepth; w.fault {
+		return
+	}
+	w.depth++
+	defer func() { w.depth-- }()
 	w.buf = append(w.buf, 't')
 	n := 0
 	for t.RawGetInt(n+1) != lua.LNil {

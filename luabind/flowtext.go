@@ -1,6 +1,7 @@
 package luabind
 
 import (
+	"fmt"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
@@ -67,7 +68,15 @@ func eachPart(text string, f func(plain, name string)) string {
 }
 
 // textFault says what is wrong with the braces in a value's texts, or is "".
-func textFault(v lua.LValue) (why string) {
+func textFault(v lua.LValue) string {
+	looks := 0
+	return textFaultAt(v, 0, &looks)
+}
+
+func textFaultAt(v lua.LValue, depth int, looks *int) (why string) {
+	if *looks++; depth > maxDataDepth || *looks > maxLooks {
+		return tooNested()
+	}
 	switch v := v.(type) {
 	case lua.LString:
 		if strings.IndexByte(string(v), '{') < 0 {
@@ -79,11 +88,15 @@ func textFault(v lua.LValue) (why string) {
 	case *lua.LTable:
 		v.ForEach(func(_, value lua.LValue) {
 			if why == "" {
-				why = textFault(value)
+				why = textFaultAt(value, depth+1, looks)
 			}
 		})
 	}
 	return why
+}
+
+func tooNested() string {
+	return fmt.Sprintf("there are more than %d tables in one another, a table that holds itself, or more than %d values", maxDataDepth, maxLooks)
 }
 
 // isDynamic reports whether a text has names in it.
@@ -91,6 +104,14 @@ func isDynamic(text string) bool { return strings.IndexByte(text, '{') >= 0 }
 
 // fill puts what is in data into the texts of a value.
 func (s *stepRun) fill(v lua.LValue) lua.LValue {
+	looks := 0
+	return s.fillAt(v, 0, &looks)
+}
+
+func (s *stepRun) fillAt(v lua.LValue, depth int, looks *int) lua.LValue {
+	if *looks++; depth > maxDataDepth || *looks > maxLooks { // a function has changed it since it was checked
+		s.fail("%s", tooNested())
+	}
 	switch v := v.(type) {
 	case lua.LString:
 		if !isDynamic(string(v)) {
@@ -117,26 +138,21 @@ func (s *stepRun) fill(v lua.LValue) lua.LValue {
 		charge(s.L, b.Len())
 		return lua.LString(b.String())
 	case *lua.LTable:
-		if !hasDynamic(v) {
-			return v
+		var filled *lua.LTable // nil: it is as it stands
+		v.ForEach(func(key, value lua.LValue) {
+			if text := s.fillAt(value, depth+1, looks); text != value {
+				if filled == nil {
+					filled = s.L.CreateTable(v.Len(), 0)
+					v.ForEach(func(key, value lua.LValue) { filled.RawSet(key, value) })
+				}
+				filled.RawSet(key, text)
+			}
+		})
+		if filled != nil {
+			return filled
 		}
-		t := s.L.CreateTable(v.Len(), 0)
-		v.ForEach(func(key, value lua.LValue) { t.RawSet(key, s.fill(value)) })
-		return t
 	}
 	return v
-}
-
-func hasDynamic(t *lua.LTable) (yes bool) {
-	t.ForEach(func(_, v lua.LValue) {
-		switch v := v.(type) {
-		case lua.LString:
-			yes = yes || isDynamic(string(v))
-		case *lua.LTable:
-			yes = yes || hasDynamic(v)
-		}
-	})
-	return yes
 }
 
 // lookup is the value that a name in a text or in a branch means.
