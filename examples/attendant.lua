@@ -1,9 +1,9 @@
 -- Answers the main number: a menu while the office is open, its voicemail otherwise.
 --
 -- Dialplan: <action application="socket" data="127.0.0.1:8084/attendant async full"/>
--- Try it:   callisto dial attendant --press 1
--- Try it:   callisto dial attendant --press 3 --press 1005 --leg user/1005=busy
--- Try it:   callisto dial attendant --hangup 4s
+-- Try it:   callisto dial attendant --press 1 --fast --time '2026-11-23 10:00 Europe/Stockholm'
+-- Try it:   callisto dial attendant --press 3 --press 1005 --leg user/1005=busy --fast --time '2026-11-23 10:00 Europe/Stockholm'
+-- Try it:   callisto dial attendant --fast --time '2026-12-24 18:00 Europe/Stockholm'
 local domain = "example.com" -- of the mailboxes
 local hours = "mon-thu 08:30-17:00; fri 08:30-15:00; 12-24 08:30-12:00"
 local zone = "Europe/Stockholm"

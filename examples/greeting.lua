@@ -9,15 +9,12 @@ local domain = "example.com" -- of the mailboxes
 return flow {
   start = "usual",
 
-  -- For a number that has no row; and when the database does not answer, callers are greeted all the same.
+  -- For a number without a row; and when the database does not answer, callers are greeted all the same.
   usual = flow.set { data = { file = "ivr/ivr-welcome.wav", extension = "1000" }, next = "look" },
-  look = flow.run {
-    to = "greet",
-    function(call, data)
-      local db = sql.open("office", { timeout = "2s" })
-      local row = db:row("SELECT file, extension FROM greetings WHERE number = ?", call.destination)
-      if row then data.file, data.extension = row.file, row.extension end
-    end,
+  look = flow.sql {
+    "SELECT file, extension FROM greetings WHERE number = :number", database = "office", timeout = "2s",
+    with = { number = "{call.destination}" }, into = { file = "file", extension = "extension" },
+    next = "greet", failed = "greet",
   },
   greet = flow.playback { "{file}", next = "ring" },
   ring = flow.bridge { "user/{extension}", ring = "20s", answered = "done", otherwise = "message" },

@@ -25,7 +25,7 @@ describe("greeting", function()
     expect(caller.dialled):is { "user/1000" }
   end)
 
-  for _, how in ipairs { "gone", "slow" } do
+  for _, how in ipairs { "gone", "slow", "nonsense" } do
     it("is the usual one when the database is " .. how, function()
       test.database("office", how)
       local caller = calls("9000")

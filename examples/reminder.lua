@@ -8,16 +8,14 @@
 -- Try it:   callisto dial reminder appointment=17 --press 3@4s --press 1@9s
 -- Try it:   callisto dial reminder appointment=17 --press 2@5s --leg user/1000=busy
 return flow {
-  start = "load",
+  start = "begin",
   on_hangup = "store",
 
-  load = flow.run {
-    to = { "hello", "unknown" },
-    function(call, data)
-      local row = sql.open("office"):row("SELECT at FROM appointments WHERE id = ?", call.args.appointment)
-      data.at, data.status = row and row.at, "hung up"
-      return row and "hello" or "unknown"
-    end,
+  begin = flow.set { data = { status = "hung up" }, next = "load" }, -- what is stored of who says nothing else
+  load = flow.sql {
+    "SELECT at FROM appointments WHERE id = :id", database = "office",
+    with = { id = "{call.args.appointment}" }, into = { at = "at" },
+    next = "hello", none = "unknown", failed = "unknown",
   },
   unknown = flow.hangup { "NORMAL_TEMPORARY_FAILURE" }, -- there is nothing to say; whoever had it called may try again
 
@@ -41,12 +39,13 @@ return flow {
   leave = flow.playback { "ivr/ivr-please_return_our_call_at.wav", next = "number" },
   number = flow.say { "+4680000000", "telephone_number", method = "iterated", next = "store" },
 
-  store = flow.run {
+  store = flow.sql {
+    "UPDATE appointments SET status = :status, asked = CURRENT_TIMESTAMP WHERE id = :id", database = "office", exec = true,
+    with = { status = "{status}", id = "{call.args.appointment}" },
+    next = "done", failed = "lost",
+  },
+  lost = flow.run {
     to = "done",
-    function(call, data)
-      local done, why = sql.open("office"):exec("UPDATE appointments SET status = ?, asked = ? WHERE id = ?",
-        data.status, os.time(), call.args.appointment)
-      if not done then log.error("an answer was not kept", { appointment = call.args.appointment, status = data.status, why = why }) end
-    end,
+    function(call, data) log.error("an answer was not kept", { appointment = call.args.appointment, status = data.status }) end,
   },
 }

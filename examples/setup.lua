@@ -9,7 +9,7 @@ local done, why = db:transaction(function(tx)
   tx:exec [[CREATE TABLE IF NOT EXISTS answers (call TEXT PRIMARY KEY, number TEXT NOT NULL,
     recommend INTEGER, friendly INTEGER, comment TEXT)]]
 
-  tx:exec "CREATE TABLE IF NOT EXISTS appointments (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, status TEXT, asked INTEGER)"
+  tx:exec "CREATE TABLE IF NOT EXISTS appointments (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, status TEXT, asked TEXT)"
   tx:exec("INSERT OR IGNORE INTO appointments (id, at) VALUES (17, ?)", time.date { day = time.now().day + 1, hour = 9 }.unix)
 end)
 if not done then error(why) end

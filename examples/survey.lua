@@ -6,7 +6,7 @@
 -- Try it:   callisto dial survey --press 5@2s --hangup 4s
 return flow {
   start = "recommend",
-  on_hangup = "keep",
+  on_hangup = "note",
   defaults = { tries = 2, timeout = "4s", invalid = "ivr/ivr-that_was_an_invalid_entry.wav" },
 
   -- No answer is an answer, too: the survey goes on.
@@ -20,20 +20,24 @@ return flow {
   },
   comment_ask = flow.playback { "ivr/ivr-at_the_tone.wav", "voicemail/vm-record_message.wav", next = "comment" },
   comment = flow.record { "/tmp/survey-{call.uuid}.wav", max = "1m", silence = "3s", terminators = "#", beep = true, next = "thanks" },
-  thanks = flow.playback { "ivr/ivr-thank_you.wav", next = "keep" },
+  thanks = flow.playback { "ivr/ivr-thank_you.wav", next = "note" },
 
-  keep = flow.run {
-    to = "done",
+  note = flow.run {
+    to = "keep",
     function(call, data)
       local silent = data.comment and data.comment.reason == "silence" and data.comment.seconds <= 3
       local spoke = tonumber(call:get("record_seconds") or 0) > 0 and not silent -- also who has hung up then
-      local comment = spoke and "/tmp/survey-" .. call.uuid .. ".wav" or nil
-      local kept, why = sql.open("office"):exec(
-        "INSERT INTO answers VALUES (:call, :number, :recommend, :friendly, :comment)",
-        { call = call.uuid, number = call.caller.number, recommend = tonumber(data.recommend), friendly = tonumber(data.friendly), comment = comment })
-      if not kept then
-        log.error("answers were not kept", { why = why, recommend = data.recommend, friendly = data.friendly, comment = comment })
-      end
+      data.file = spoke and "/tmp/survey-" .. call.uuid .. ".wav" or nil
+      data.recommend, data.friendly = tonumber(data.recommend), tonumber(data.friendly)
     end,
   },
+  keep = flow.sql {
+    "INSERT INTO answers VALUES (:call, :number, :recommend, :friendly, :file)", database = "office", exec = true,
+    with = {
+      call = "{call.uuid}", number = "{call.caller.number}",
+      recommend = "{recommend}", friendly = "{friendly}", file = "{file}",
+    },
+    next = "done", failed = "lost",
+  },
+  lost = flow.run { to = "done", function(_, data) log.error("answers were not kept", data) end },
 }

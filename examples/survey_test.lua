@@ -56,7 +56,7 @@ describe("survey", function()
     expect(answers()):is { { number = "+46701234567", recommend = 1 } }
   end)
 
-  for _, how in ipairs { "gone", "slow" } do
+  for _, how in ipairs { "gone", "slow", "nonsense" } do
     it("has the answers in the log when the database is " .. how, function()
       test.database("office", how)
       local caller = calls()

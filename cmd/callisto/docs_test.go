@@ -374,7 +374,10 @@ func TestExamples(t *testing.T) {
 				t.Error("it does not say how to try it")
 			}
 			for _, m := range try {
-				args := strings.Fields(strings.ReplaceAll(string(m[1]), "'", ""))
+				var args []string
+				for _, word := range regexp.MustCompile(`'[^']*'|\S+`).FindAllString(string(m[1]), -1) {
+					args = append(args, strings.Trim(word, "'"))
+				}
 				out, stderr, err := command(t, append(args, "--fast", "--config", config)...)
 				if err != nil {
 					t.Errorf("%q: %v\n%s%s", args, err, out, stderr)

@@ -9,14 +9,15 @@ for extension in (call.args.team or "1001"):gmatch("[^,]+") do
 end
 
 call:answer()
-local now = os.date("*t") -- the time where Callisto runs
-if not hours.open(now) and call.args.always ~= "yes" then
-  call:playback("ivr/ivr-please_call_back_later.wav")
+local open, opens = hours.open()
+if not open and call.args.always ~= "yes" then
+  log.info("closed", { opens = opens and opens:format("%A at %H:%M") })
+  call:playback("voicemail/vm-not_available_no_voicemail.wav")
   call:hangup()
 end
 
 local leg = call:bridge(team, { all = true, ring = "25s", ringback = "local_stream://moh" })
 if not leg.answered then
   log.warn("nobody took the call", { team = #team, cause = leg.cause })
-  call:playback("ivr/ivr-no_one_available.wav")
+  call:playback("voicemail/vm-not_available_no_voicemail.wav")
 end
