@@ -366,7 +366,7 @@ func TestExamples(t *testing.T) {
 			if !strings.Contains(string(list), "| ["+name+"]("+name+".lua) |") {
 				t.Error("examples/README.md does not list it")
 			}
-			if !regexp.MustCompile(`(?m)^-- Dialplan: <action application="socket" data="127\.0\.0\.1:8084/` + name + ` async full[^"]*"/>$`).Match(text) && name != "setup" {
+			if !regexp.MustCompile(`(?m)^-- Dialplan: <action application="socket" data="127\.0\.0\.1:8084/`+name+` async full[^"]*"/>$`).Match(text) && name != "setup" {
 				t.Error("it does not say which line of a dialplan runs it")
 			}
 			try := regexp.MustCompile(`(?m)^-- Try it: +callisto (dial (?:setup|`+name+`)\b.*)$`).FindAllSubmatch(text, -1)
