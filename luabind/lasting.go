@@ -28,9 +28,13 @@ func LetGoOn(conn *esl.Conn, cutOff bool) error {
 	return conn.Post(esl.API{Command: "uuid_setvar", Args: args})
 }
 
-// KeepsPlace reports whether an API command is one that keeps a call's place, or what becomes of it should the engine
-// die: what no verb of the script asked for.
+// KeepsPlace reports whether an API command, or an application, is one that keeps a call's place, or what becomes of it should
+// the engine die: what no verb of the script asked for.
 func KeepsPlace(uuid, function, args string) bool {
+	if function == "set" || function == "unset" {
+		name, _, _ := strings.Cut(args, "=")
+		return name == StateVariable
+	}
 	rest, ok := strings.CutPrefix(args, uuid+" ")
 	return ok && strings.HasPrefix(function, "uuid_setvar") && (strings.HasPrefix(rest, StateVariable) || strings.HasPrefix(rest, resumeVariable))
 }

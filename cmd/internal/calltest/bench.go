@@ -60,8 +60,13 @@ func newBench(ctx context.Context, library *engine.Library, cover *Coverage) *be
 	b.release = b.clock.Hold()
 	b.fakes = newFakes(b, library.Snapshot().Config.Databases)
 	b.server = &engine.Server{Library: library, Logger: slog.New(&scribe{bench: b}), Clock: b.clock, Services: b.fakes.services()}
+	b.server.Flow = b.marked
 	if cover != nil {
-		b.server.Cover, b.server.Flow = cover.line, cover.mark
+		b.server.Cover = cover.line
+		b.server.Flow = func(uuid string, mark luabind.Mark) {
+			b.marked(uuid, mark)
+			cover.mark(uuid, mark)
+		}
 	}
 	b.stop = b.clock.AutoAdvance(0)
 	return b

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"callisto/engine"
+	"callisto/luabind"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -279,6 +280,42 @@ it("is nothing else", function() test.store("lost") end)
 	}
 }
 
+// Where a call is in a flow is in its story, but not how Callisto keeps that on the switch.
+func TestFlowStory(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"async full", "async", "none"} {
+		r, out := run(t, map[string]string{
+			"shop.lua": `return flow {
+  start = "greet",
+  greet = flow.playback { "hello.wav", next = "ask" },
+  ask = flow.menu { prompt = "menu.wav", tries = 1, keys = { ["1"] = "look" }, otherwise = "bye" },
+  look = flow.run { to = { "bye" }, function(call, data) return data.order.id end },
+  bye = flow.hangup {},
+}`,
+			"shop_test.lua": `it("x", function()
+  local caller = test.call { script = "shop", mode = "` + mode + `" }
+  caller:hears("menu.wav")
+  caller:press("1")
+  caller:fails("key 'id'")
+  for _, application in ipairs(caller.executed) do expect(application):lacks("callisto_flow") end
+  error("here is the story")
+end)`}, Options{})
+		if f := r.Files[0].Tests[0].Failures; len(f) != 1 || f[0].Message != "here is the story" || strings.Contains(out, "callisto_flow") || strings.Contains(out, "socket_resume") {
+			t.Errorf("%s:\n%s", mode, out)
+		}
+		for _, want := range []string{
+			"  0.00s  step     shop: greet\n", "  step     shop: greet → next\n", "  step     shop: ask\n", "  presses  1\n",
+			"  step     shop: ask → 1\n", "  step     shop: look\n", "  step     shop: look → (error)\n",
+		} {
+			_, rest, ok := strings.Cut(out, want)
+			if !ok {
+				t.Errorf("%s: want %q in its order in\n%s", mode, want, out)
+			}
+			out = rest
+		}
+	}
+}
+
 // Who is called presses keys, too; and a leg that is not bridged was dialled all the same.
 func TestLegPresses(t *testing.T) {
 	t.Parallel()
@@ -306,7 +343,7 @@ func TestSameEachTime(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{"menu.lua": menu}
 	var tests strings.Builder
-	for i := range 200 {
+	for i := range 60 {
 		fmt.Fprintf(&tests, "it(\"call %d\", function()\n  local caller = test.call { script = \"menu\" }\n  caller:press(\"%d\")\n  caller:hears(\"nothing of this\")\nend)\n", i, []int{1, 2, 3, 4, 5, 9}[i%6])
 	}
 	files["many_test.lua"] = tests.String()
@@ -314,7 +351,7 @@ func TestSameEachTime(t *testing.T) {
 	var first string
 	for i := range 3 {
 		r, out := runLibrary(t, library, dir, Options{Parallel: 1 + 8*i})
-		if r.Failed != 200 {
+		if r.Failed != 60 {
 			t.Fatalf("%d failed\n%s", r.Failed, out)
 		}
 		if first == "" {
@@ -327,7 +364,7 @@ func TestSameEachTime(t *testing.T) {
 	files = map[string]string{"menu.lua": menu, "one_test.lua": "it(\"x\", function() local c = test.call { script = \"menu\" } c:press(\"1\") c:hears(\"no\") end)"}
 	library, dir = project(t, files)
 	first = ""
-	for range 50 {
+	for range 20 {
 		_, out := runLibrary(t, library, dir, Options{})
 		if first == "" {
 			first = out
@@ -348,6 +385,7 @@ func TestHanging(t *testing.T) {
 	for _, test := range []struct {
 		name, test string
 		timeout    time.Duration
+		limits     luabind.Limits
 		want       string
 	}{
 		{name: "the test computes", test: `it("x", function() while true do end end)`, timeout: 200 * time.Millisecond, want: "the test was stopped: it has taken 200ms of real time (--timeout)"},
@@ -355,7 +393,7 @@ func TestHanging(t *testing.T) {
 		{name: "the call does not end", test: `it("x", function() test.call { script = "wait" }:ends() end)`, want: "the call has not ended within 1h"},
 		{name: "a flood", test: `it("x", function() test.call { script = "flood" }:ends { within = "24h" } end)`, timeout: 500 * time.Millisecond, want: "the caller waits for the end of the call: the test takes too long, and is stopped here"},
 		{name: "a stack", test: `local function f() return 1 + f() end it("x", f)`, want: "a function calls itself without end"},
-		{name: "memory", test: `it("x", function() local t = {} for i = 1, 1e9 do t[i] = ("x"):rep(100000) .. i end end)`, want: "the script's values take too much memory"},
+		{name: "memory", limits: luabind.Limits{Memory: 4 << 20}, test: `it("x", function() local t = {} for i = 1, 1e9 do t[i] = ("x"):rep(100000) .. i end end)`, want: "the script's values take too much memory"},
 		{name: "no tests", test: `print("hello")`, want: "none  hang_test.lua"},
 		{name: "a broken file", test: "it(\"x\"\n", want: "FAIL  hang_test.lua\n    hang_test.lua:2: syntax error at the end of the file: something before is not closed"},
 		{name: "a file that raises", test: `error("oh")`, want: "hang_test.lua:1: oh"},
@@ -366,7 +404,7 @@ func TestHanging(t *testing.T) {
 			for name, text := range scripts {
 				files[name] = text
 			}
-			if _, out := run(t, files, Options{Timeout: test.timeout}); !strings.Contains(out, test.want) {
+			if _, out := run(t, files, Options{Timeout: test.timeout, limits: test.limits}); !strings.Contains(out, test.want) {
 				t.Errorf("want %q in\n%s", test.want, out)
 			}
 		})

@@ -25,6 +25,8 @@ type Options struct {
 	Timeout  time.Duration  // of real time, for one test; 0: DefaultTimeout
 	Tell     func(*File)    // told of each file when its tests have run, in their order; nil: nobody
 	Cover    *Coverage      // counts the lines that run; nil: nobody does
+
+	limits luabind.Limits // of a test file; none: limits
 }
 
 // DefaultTimeout is how long one test may take, in real time.
@@ -85,6 +87,9 @@ func Run(ctx context.Context, library *engine.Library, o Options) (*Report, erro
 	if o.Timeout <= 0 {
 		o.Timeout = DefaultTimeout
 	}
+	if o.limits == (luabind.Limits{}) {
+		o.limits = limits
+	}
 	report := &Report{}
 	places := make(chan struct{}, o.Parallel)
 	var running sync.WaitGroup
@@ -142,7 +147,7 @@ func runFile(ctx context.Context, library *engine.Library, f *File, o Options, p
 		broken(err, source)
 		return
 	}
-	env := luabind.TestEnv{Find: finder(library), Log: slog.New(slog.DiscardHandler), Limits: limits}
+	env := luabind.TestEnv{Find: finder(library), Log: slog.New(slog.DiscardHandler), Limits: o.limits}
 	reading, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	cases, err := luabind.Tests(reading, program, env)
@@ -184,7 +189,7 @@ func (t *Test) run(ctx context.Context, library *engine.Library, program *luabin
 	b := newBench(ctx, library, o.Cover)
 	defer b.close()
 	errs := luabind.RunTest(ctx, program, luabind.TestEnv{
-		Find: finder(library), Clock: b.clock, Log: slog.New(&scribe{bench: b}), Limits: limits, Bench: b,
+		Find: finder(library), Clock: b.clock, Log: slog.New(&scribe{bench: b}), Limits: o.limits, Bench: b,
 	}, t.index)
 	if ctx.Err() != nil {
 		errs = append(errs, fmt.Errorf("the test was stopped: it has taken %v of real time (--timeout)", o.Timeout))

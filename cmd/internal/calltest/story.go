@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"callisto/cmd/internal/simcall"
+	"callisto/luabind"
 	"callisto/simulator"
 )
 
@@ -81,6 +82,9 @@ func (b *bench) observe(o simulator.Occurrence) {
 	case simulator.Said:
 		c.hear(sound{said: true, text: o.Data})
 	case simulator.Executed:
+		if simcall.OwnDoing(o) {
+			return
+		}
 		f.Executed = append(f.Executed, strings.TrimSpace(o.Name+" "+o.Data))
 	case simulator.Dialled:
 		f.Dialled = append(f.Dialled, o.Data)
@@ -95,6 +99,14 @@ func (b *bench) observe(o simulator.Occurrence) {
 		c.over = o.Time.Sub(c.began)
 		c.outcome = o.Data
 	}
+}
+
+// marked is told of the steps of flows.
+func (b *bench) marked(uuid string, m luabind.Mark) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	what, text := simcall.Step(m)
+	b.tell(event{at: b.clock.Now(), class: logged, channel: uuid, what: what, text: text})
 }
 
 // maxHeard bounds what is kept of what a caller hears.

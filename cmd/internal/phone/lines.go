@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"callisto/cmd/internal/simcall"
-	"callisto/luabind"
 )
 
 // Lines prints what happens in a call, a line for each thing: what the caller hears and does, what the
@@ -47,7 +46,7 @@ func (p *Lines) Tell(e Event) {
 	case Logged:
 		l = p.logged(what)
 	case Marked:
-		l = line{What: "step", Text: simcall.Plain(marked(what))}
+		l.What, l.Text = simcall.Step(what.Mark)
 	case Wired:
 		l = line{What: "wire", Text: simcall.Plain(wired(what))}
 	case Noted:
@@ -93,18 +92,6 @@ func asked(a Asked) string {
 		return text + a.Error
 	}
 	return text + strconv.Itoa(a.Status)
-}
-
-func marked(m Marked) string {
-	text := m.Flow + ": " + m.Step
-	switch m.Outcome {
-	case luabind.Entered:
-	case luabind.Resumed:
-		text += " " + m.Outcome
-	default:
-		text += " → " + m.Outcome
-	}
-	return text
 }
 
 func wired(w Wired) string {

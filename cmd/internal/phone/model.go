@@ -191,7 +191,8 @@ func (m *Model) tell(e Event) {
 				m.place = place{what.File, what.Line, "", what.Source}
 			}
 		}
-		m.heard.add(entry{at: e.At, what: "step", text: simcall.Plain(marked(what)), style: remark})
+		word, text := simcall.Step(what.Mark)
+		m.heard.add(entry{at: e.At, what: word, text: text, style: remark})
 	case Wired:
 		m.wire.add(entry{at: e.At, text: simcall.Plain(wired(what))})
 	case Noted:

@@ -40,10 +40,12 @@ func Words(o simulator.Occurrence, leg, with string) (what, text string) {
 		case "socket": // that is us
 		case "playback", "speak", "say", "phrase": // heard
 		default:
-			what, text = "switch", o.Name+" "+o.Data
+			if !OwnDoing(o) {
+				what, text = "switch", o.Name+" "+o.Data
+			}
 		}
 	case simulator.Ran:
-		if !luabind.KeepsPlace(o.Channel, o.Name, o.Data) { // that is no verb's doing
+		if !OwnDoing(o) {
 			what, text = "switch", "api "+o.Name+" "+o.Data
 		}
 	case simulator.Evaluated:
@@ -64,6 +66,24 @@ func Words(o simulator.Occurrence, leg, with string) (what, text string) {
 		what, text = "ends", o.Name
 	}
 	return what, Plain(strings.TrimSpace(text))
+}
+
+// OwnDoing reports whether an application or an API command is one with which Callisto keeps a call's place: no verb's doing.
+func OwnDoing(o simulator.Occurrence) bool {
+	return (o.Kind == simulator.Executed || o.Kind == simulator.Ran) && luabind.KeepsPlace(o.Channel, o.Name, o.Data)
+}
+
+// Step is a step of a flow in words, that a call has come to or has left.
+func Step(m luabind.Mark) (what, text string) {
+	text = m.Flow + ": " + m.Step
+	switch m.Outcome {
+	case luabind.Entered:
+	case luabind.Resumed:
+		text += " " + m.Outcome
+	default:
+		text += " → " + m.Outcome
+	}
+	return "step", Plain(text)
 }
 
 // A Record is a line of the engine's log, taken apart.
