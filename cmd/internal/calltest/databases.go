@@ -91,7 +91,7 @@ func (d *databases) ask(ctx context.Context, name, statement string) error {
 	d.mu.Unlock()
 	switch how {
 	case "gone":
-		return refused
+		return errRefused
 	case "slow":
 		return esl.Sleep(ctx, 24*time.Hour) // ctx ends before
 	case "nonsense":

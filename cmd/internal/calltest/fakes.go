@@ -68,7 +68,7 @@ func (m mailbox) Send(ctx context.Context, message luabind.MailMessage) (*luabin
 	b.mu.Unlock()
 	switch how {
 	case "gone":
-		return nil, refused
+		return nil, errRefused
 	case "slow":
 		limit := message.Timeout
 		if limit == 0 {
@@ -136,13 +136,13 @@ func (f *fakes) Send(ctx context.Context, r luabind.HTTPRequest) (*luabind.HTTPR
 // firstPause is how long it is until the second attempt; each further pause is twice as long.
 const firstPause = 200 * time.Millisecond
 
-// refused is the error of a server that is not there.
-var refused = errors.New("refused")
+// errRefused is the error of a server that is not there.
+var errRefused = errors.New("refused")
 
 // again reports whether the real one would try again.
 func again(r luabind.HTTPRequest, answer *luabind.HTTPResponse, err error) bool {
 	if answer == nil {
-		return err == refused
+		return err == errRefused
 	}
 	if r.Header.Get("Idempotency-Key") == "" && (r.Method == "POST" || r.Method == "PATCH") {
 		return false
@@ -174,7 +174,7 @@ func (f *fakes) attempt(r luabind.HTTPRequest, sleep func(time.Duration) error) 
 	}
 	switch answer.How {
 	case "gone":
-		return nil, refused
+		return nil, errRefused
 	case "nonsense":
 		return nil, errors.New("bad answer: malformed HTTP response \"\\x15\\x03\\x01\\x00\"")
 	}

@@ -17,7 +17,7 @@ func (k keeper) there(ctx context.Context) error {
 	k.mu.Unlock()
 	switch how {
 	case "gone":
-		return refused
+		return errRefused
 	case "slow":
 		return esl.Sleep(ctx, 24*time.Hour) // ctx ends before
 	}

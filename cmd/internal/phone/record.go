@@ -347,14 +347,12 @@ func (r *Recorder) test() (text string, calls int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var b strings.Builder
-	name := r.options.Script
 	for _, t := range r.takes {
 		if t.script == "" { // nothing came of it
 			continue
 		}
 		if calls++; calls == 1 {
-			name = t.script
-			fmt.Fprintf(&b, "-- Recorded by callisto dial.\ndescribe(%s, function()\n", lua(name))
+			fmt.Fprintf(&b, "-- Recorded by callisto dial.\ndescribe(%s, function()\n", lua(t.script))
 		}
 		r.write(&b, t, calls)
 	}
