@@ -106,6 +106,7 @@ type Call struct {
 	mayLeave     bool                  // what runs may give the channel away
 	held         []*held               // what the script holds outside the VM
 	transactions []*transaction        // that are open, of databases
+	reading      []*cursor             // answers of databases that may be open
 	flows        *flows                // nil: it has none, and no checkpoint
 	made         map[string]int        // how many flows each script has made
 	test         *testRun              // of a test file; nil: it is a call

@@ -11,6 +11,7 @@ const (
 	maxPlaces = 1_000_000
 	maxTimes  = 10_000
 	maxPer    = 31 * 24 * time.Hour
+	maxHeld   = 1000 // places of one call: each is remembered outside its VM
 )
 
 var limitModule = &Module{
@@ -30,7 +31,7 @@ if allowed == false then
   log.info("no further message", { wait = wait })
 end
 ` + "```\n\n" +
-		"A place is given back by `release`, or by itself when the script's part of the call is over, however it ends.\n\n" +
+		"A place is given back by `release`, or by itself when the script's part of the call is over, however it ends. A call holds 1,000 at most.\n\n" +
 		"The counts are this Callisto's own, or those of all that share the Redis of [limit] `store` in the configuration. There a place of a Callisto that has died is free " +
 		"again after 30 s. When that Redis does not answer within 3 s, or cannot, the result is nil and why: `timeout`, `stopped` where a handler of the call has ended the wait, or " +
 		"what went wrong. A script that would rather go on then asks for `allowed ~= false`, or for `why == \"full\"`.",
@@ -135,6 +136,9 @@ func acquire(c *Call, L *lua.LState, a args) int {
 	name, places := a.limitName(), a.int(1)
 	if places < 1 || places > maxPlaces {
 		a.fail("argument `places` is a number from 1 to %d", maxPlaces)
+	}
+	if len(c.held) >= maxHeld {
+		a.fail("the call holds %d places: release those that it does not need", len(c.held))
 	}
 	t := &spot{name: name}
 	t.held = c.hold(func(ctx context.Context) { // before there is a place: the call may end just when it comes

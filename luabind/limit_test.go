@@ -60,6 +60,20 @@ for _, f in ipairs {
 	})
 }
 
+// A script that takes places for ever is stopped: they are kept outside what limits.memory sees.
+func TestPlacesOfOneCall(t *testing.T) {
+	simulated(t, func(t *testing.T) {
+		b, l := limited(t, `for i = 1, 1e6 do limit.acquire("n" .. i, 1) end`, nil)
+		c := b.run("main")
+		if e, _ := b.log.find("script error", c.UUID); e.attrs["error"] != "limit.acquire: the call holds 1000 places: release those that it does not need" {
+			t.Errorf("the error is %q", e.attrs["error"])
+		}
+		if n, err := l.Count(context.Background(), "n1000"); n != 0 || err != nil {
+			t.Errorf("%d places are still taken, %v", n, err)
+		}
+	})
+}
+
 // However a call ends, its place is free.
 func TestPlacesAreGivenBack(t *testing.T) {
 	for _, test := range []struct {

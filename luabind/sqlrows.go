@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	lua "github.com/yuin/gopher-lua"
@@ -13,17 +14,29 @@ import (
 const (
 	rowsAtOnce  = 100       // that are read ahead
 	bytesAtOnce = 256 << 10 // likewise, about
+	maxReading  = 3         // answers of one database that a call reads at a time: each keeps a connection from the others
 )
 
 var rowsVerb = Verb{
 	Name: "rows", Params: []Param{statementParam, valuesParam},
 	Results: []Result{{"next", "fun(): table?", "for a loop: for row in db:rows(…) do … end"}},
 	Doc: "Reads an answer row by row, however many they are, with about 100 of them in memory. What goes wrong raises, as a loop has no place for it. The connection is given back after the " +
-		"last row, at the latest when they have been read for as long as a transaction may take; a loop that is left early keeps it until then, or until the call ends.",
+		"last row, at the latest when they have been read for as long as a transaction may take; a loop that is left early keeps it until then, or until the call ends. A call reads 3 answers of a database at a time, at most.",
 	run: func(c *Call, L *lua.LState, a args) int {
 		of := a.sqlTarget().(*database)
 		text, values := a.bound(of)
+		open := 0
+		c.reading = slices.DeleteFunc(c.reading, (*cursor).closed)
+		for _, other := range c.reading {
+			if other.Database == of.Database {
+				open++
+			}
+		}
+		if open >= maxReading {
+			a.fail("%d answers of [sql.%s] are still being read: read one to its end first, or use db:query", open, of.name)
+		}
 		r := &cursor{database: of}
+		c.reading = append(c.reading, r)
 		r.held = c.hold(func(context.Context) { r.close() })
 		r.fetch(c, L, a, func(ctx context.Context) error { return r.open(ctx, c, text, values) })
 		L.Push(L.NewFunction(func(L *lua.LState) int { return r.next(c, L, a) }))
@@ -128,6 +141,12 @@ func (r *cursor) close() {
 	r.rows.Close()
 	r.conn.Close()
 	r.conn = nil
+}
+
+func (r *cursor) closed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.conn == nil
 }
 
 // fetch has rows read, and raises what goes wrong.

@@ -2,11 +2,17 @@ package services
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
 	"callisto/luabind"
 )
+
+// maxRates is how many names are counted at a time: who rings may choose them.
+const maxRates = 500_000
+
+const sweepPause = 100 * time.Millisecond
 
 // A localLimiter counts in this process.
 type localLimiter struct {
@@ -15,8 +21,11 @@ type localLimiter struct {
 	mu     sync.Mutex
 	places map[string]int // taken
 	rates  map[string]*rate
-	sweep  int // rates are looked through when there are so many
+	sweep  int       // rates are looked through when there are so many
+	again  time.Time // and not before this: where all are needed it is of no use
 }
+
+var errRates = fmt.Errorf("%d names are counted already: use fewer, a shorter time, or [limit] store", maxRates)
 
 // A rate is when something has happened.
 type rate struct {
@@ -62,7 +71,9 @@ func (l *localLimiter) Rate(_ context.Context, name string, times int, per time.
 	now := l.now()
 	r := l.rates[name]
 	if r == nil {
-		l.forget(now)
+		if l.forget(now); len(l.rates) >= maxRates {
+			return 0, errRates
+		}
 		r = &rate{}
 		l.rates[name] = r
 	}
@@ -81,7 +92,7 @@ func (l *localLimiter) Rate(_ context.Context, name string, times int, per time.
 
 // forget drops the rates that do not matter any more, once there are twice as many as were left the last time.
 func (l *localLimiter) forget(now time.Time) {
-	if len(l.rates) < l.sweep {
+	if len(l.rates) < l.sweep || now.Before(l.again) {
 		return
 	}
 	for name, r := range l.rates {
@@ -89,5 +100,6 @@ func (l *localLimiter) forget(now time.Time) {
 			delete(l.rates, name)
 		}
 	}
-	l.sweep = max(1000, 2*len(l.rates))
+	l.sweep = min(max(1000, 2*len(l.rates)), maxRates)
+	l.again = now.Add(sweepPause)
 }

@@ -380,3 +380,26 @@ func TestStrangeLimiter(t *testing.T) {
 		})
 	}
 }
+
+// Whoever rings with another number each time is counted under another name each time.
+func TestNamesAreBounded(t *testing.T) {
+	var clock testClock
+	l := newLocalLimiter()
+	l.now = clock.now
+	ctx := within(t)
+	for i := range maxRates {
+		_, err := l.Rate(ctx, fmt.Sprint(i), 1, time.Hour)
+		must(t, err)
+	}
+	clock.advance(time.Minute)
+	if _, err := l.Rate(ctx, "new", 1, time.Hour); !errors.Is(err, errRates) {
+		t.Errorf("one more name: %v", err)
+	}
+	if wait, err := l.Rate(ctx, "7", 1, time.Hour); err != nil || wait != 59*time.Minute {
+		t.Errorf("a name that is counted: %v, %v", wait, err)
+	}
+	clock.advance(time.Hour)
+	if wait, err := l.Rate(ctx, "new", 1, time.Hour); err != nil || wait != 0 {
+		t.Errorf("when the others do not matter any more: %v, %v", wait, err)
+	}
+}

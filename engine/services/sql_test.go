@@ -85,6 +85,11 @@ for row in db:rows("SELECT n FROM t WHERE n > 9") do say("never") end
 local next = db:rows("SELECT n FROM t WHERE n = 1") say(next()) say(next()) say(next())
 local _, why = pcall(function() for row in db:rows("SELEKT") do end end) say(why:find("^%S+ rows: ") ~= nil and why:find("SELEKT") ~= nil)`,
 			want: []string{"{1={} 2={x=4:n} 3={x=6:n}}", "{n=1:n}", "nil", "nil", "true:b"}},
+		{name: "rows that are left early", script: `local many = "WITH RECURSIVE gen(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM gen WHERE n < 1000) SELECT n FROM gen"
+local first = db:rows(many) for i = 1, 2 do for row in db:rows(many) do if row then break end end end
+local _, why = pcall(function() db:rows(many) end) say(why:match("rows: .*"))
+for row in first do end for row in db:rows("SELECT 1 AS one") do say(row) end`,
+			want: []string{"rows: 3 answers of [sql.db] are still being read: read one to its end first, or use db:query:s", "{one=1:n}"}},
 		{name: "transaction", script: `say(db:transaction(function(tx) tx:exec("INSERT INTO t (name) VALUES (?)", "a") say(tx:row("SELECT name FROM t")) say(#tx:query("SELECT * FROM t")) end))
 say(db:transaction(function(tx) tx:exec("INSERT INTO t (name) VALUES (?)", "b") return 5, "x" end)) say(db:row("SELECT count(*) AS c FROM t").c)`,
 			want: []string{"{name=a:s}", "1:n", "true:b", "5:n x:s", "2:n"}},
