@@ -65,7 +65,8 @@ func (t *turn) wake() {
 }
 
 // rest lets time pass until wake, and returns the channel that tells of it; where something has
-// happened since the goroutine last looked, it has already.
+// happened since the goroutine last looked, it has already. The goroutine looks at all that it waits for
+// before it rests: who has brought one of it about may be gone, and nobody hold the clock any more.
 func (t *turn) rest() <-chan struct{} {
 	if t == nil {
 		return nil
@@ -302,6 +303,13 @@ func (t *turn) await(over <-chan struct{}, ctx context.Context) bool {
 		end = ctx.Done()
 	}
 	for {
+		select {
+		case <-over:
+			return true
+		case <-end:
+			return false
+		default:
+		}
 		woken := t.rest()
 		select {
 		case <-over:

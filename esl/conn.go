@@ -483,18 +483,29 @@ func (c *Conn) Do(ctx context.Context, cmd Command) (Reply, error) {
 		return Reply{}, err
 	}
 	c.Flush() // where it fails, the reading goroutine ends too, and closes w
+	answered := func(r Reply, ok bool) (Reply, error) {
+		if !ok {
+			return Reply{}, c.Err()
+		}
+		if strings.HasPrefix(r.Text, "-ERR") {
+			return r, &ReplyError{strings.TrimSpace(r.Text)}
+		}
+		return r, nil
+	}
 	for {
+		select { // before the rest: see turn.rest
+		case r, ok := <-w:
+			return answered(r, ok)
+		default:
+		}
+		if err := ctx.Err(); err != nil {
+			return Reply{}, err
+		}
 		woken := c.turn.rest()
 		select {
 		case r, ok := <-w:
 			c.turn.rise()
-			if !ok {
-				return Reply{}, c.Err()
-			}
-			if strings.HasPrefix(r.Text, "-ERR") {
-				return r, &ReplyError{strings.TrimSpace(r.Text)}
-			}
-			return r, nil
+			return answered(r, ok)
 		case <-ctx.Done():
 			c.turn.rise()
 			return Reply{}, ctx.Err()
@@ -595,6 +606,9 @@ func (c *Conn) next(ctx context.Context, application string) (*Event, error) {
 			return e, nil
 		}
 		if err != nil {
+			return nil, err
+		}
+		if err := ctx.Err(); err != nil { // before the rest: see turn.rest
 			return nil, err
 		}
 		woken := c.turn.rest()
