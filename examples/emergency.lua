@@ -1,6 +1,7 @@
 -- An announcement for all callers, switched on and off by saving emergency/switch.lua: the next call obeys.
 --
--- All other calls go on to where the context default of the dialplan sends them. With test=yes it is played whatever the switch says, to hear it before callers do.
+-- All other calls go on to where the context default of the dialplan sends them. With test=yes the announcement is played
+-- whatever the switch says, to hear it before callers do.
 --
 -- Dialplan: <action application="socket" data="127.0.0.1:8084/emergency async full"/>
 -- Try it:   callisto dial emergency

@@ -19,7 +19,9 @@ return flow {
     max = 1, pattern = "[1-5]", next = "comment_ask", otherwise = "comment_ask",
   },
   comment_ask = flow.playback { "ivr/ivr-at_the_tone.wav", "voicemail/vm-record_message.wav", next = "comment" },
-  comment = flow.record { "/tmp/survey-{call.uuid}.wav", max = "1m", silence = "3s", terminators = "#", beep = true, next = "thanks" },
+  comment = flow.record {
+    "/tmp/survey-{call.uuid}.wav", max = "1m", silence = "3s", terminators = "#", beep = true, next = "thanks",
+  },
   thanks = flow.playback { "ivr/ivr-thank_you.wav", next = "note" },
 
   note = flow.run {
@@ -32,7 +34,8 @@ return flow {
     end,
   },
   keep = flow.sql {
-    "INSERT INTO answers VALUES (:call, :number, :recommend, :friendly, :file)", database = "office", exec = true,
+    "INSERT INTO answers VALUES (:call, :number, :recommend, :friendly, :file) ON CONFLICT DO NOTHING",
+    database = "office", exec = true,
     with = {
       call = "{call.uuid}", number = "{call.caller.number}",
       recommend = "{recommend}", friendly = "{friendly}", file = "{file}",

@@ -41,6 +41,7 @@ func documents(t *testing.T) map[string]string {
 	}
 	read(root + "/README.md")
 	read(root + "/CHANGELOG.md")
+	read(root + "/examples/README.md")
 	err := filepath.WalkDir(root+"/docs", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && filepath.Ext(path) == ".md" {
 			read(path)
