@@ -538,14 +538,3 @@ func queueOutcome(answered bool, reason string) string {
 	}
 	return "failed"
 }
-
-// label of the kinds that have no arguments.
-func labelFunc(format string, options ...string) func(t *lua.LTable) string {
-	return func(t *lua.LTable) string {
-		var parts []any
-		for _, o := range options {
-			parts = append(parts, labelText(t.RawGetString(o)))
-		}
-		return fmt.Sprintf(format, parts...)
-	}
-}
