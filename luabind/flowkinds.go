@@ -1,7 +1,6 @@
 package luabind
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
