@@ -21,11 +21,12 @@ import (
 const inMemory = ":memory:"
 
 const (
-	maxBatch     = 256              // writes in one transaction
-	sweepEvery   = time.Minute      // what has expired is deleted
-	sweepAtOnce  = 1000             // keys in one transaction
-	writeTimeout = 10 * time.Second // for a transaction, when another process keeps the file
-	readers      = 4                // connections that read
+	maxBatch     = 256                          // writes in one transaction
+	sweepEvery   = time.Minute                  // what has expired is deleted
+	sweepAtOnce  = 1000                         // keys in one transaction
+	writeTimeout = 10 * time.Second             // for a transaction
+	busyTimeout  = "_pragma=busy_timeout(2000)" // when another process keeps the file: less than calls wait, so that they are told
+	readers      = 4                            // connections that read
 )
 
 // An embedded store is a SQLite file. Many read at once; one goroutine writes, and commits together what has come
@@ -34,9 +35,17 @@ type embedded struct {
 	path string
 	now  func() time.Time
 
-	mu     sync.Mutex // opening
-	file   *storeFile // nil: not yet
-	closed bool
+	mu      sync.Mutex // of what follows; held for a moment only
+	file    *storeFile // nil: not yet
+	opening *opening   // that goes on; nil: none
+	closed  bool
+}
+
+// An opening is one attempt to open the file, for all who wait for it.
+type opening struct {
+	done chan struct{} // closed when it has ended
+	file *storeFile
+	err  error
 }
 
 // newEmbedded is the store in a file, which is opened when it is first used.
@@ -50,28 +59,55 @@ func NewMemory(now func() time.Time) interface {
 	return &embedded{path: inMemory, now: now}
 }
 
-// open opens the file. A failure is tried again by the next: somebody may have mended what was wrong.
-func (e *embedded) open() (*storeFile, error) {
+// open opens the file, or waits for who does. A failure is tried again by the next: somebody may have mended what was
+// wrong.
+func (e *embedded) open(ctx context.Context) (*storeFile, error) {
+	e.mu.Lock()
+	if e.closed || e.file != nil {
+		defer e.mu.Unlock()
+		if e.closed {
+			return nil, errors.New("the store is closed")
+		}
+		return e.file, nil
+	}
+	o := e.opening
+	if o == nil {
+		o = &opening{done: make(chan struct{})}
+		e.opening = o
+		go e.attempt(o) // on no call's time: Close waits for it
+	}
+	e.mu.Unlock()
+	select {
+	case <-o.done:
+		return o.file, o.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (e *embedded) attempt(o *opening) {
+	defer close(o.done)
+	f, err := openStore(e.path, e.now)
+	if err != nil {
+		f, err = nil, fmt.Errorf("kv.store: %s cannot be used: %w", e.path, err)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closed {
-		return nil, errors.New("the store is closed")
-	}
-	if e.file == nil {
-		f, err := openStore(e.path, e.now)
-		if err != nil {
-			return nil, fmt.Errorf("kv.store: %s cannot be used: %w", e.path, err)
-		}
-		e.file = f
-	}
-	return e.file, nil
+	o.file, o.err = f, err
+	e.file, e.opening = f, nil
 }
 
 // Close waits for what is being written.
 func (e *embedded) Close() error {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	e.closed = true
+	o := e.opening
+	e.mu.Unlock()
+	if o != nil {
+		<-o.done
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if e.file == nil {
 		return nil
 	}
@@ -122,13 +158,13 @@ func openStore(path string, now func() time.Time) (_ *storeFile, err error) {
 			f.closeDatabases()
 		}
 	}()
-	if f.writer, err = sql.Open("sqlite", sqliteDSN(path, "_txlock=immediate", "_pragma=busy_timeout(10000)", "_pragma=journal_mode(WAL)", "_pragma=synchronous(NORMAL)")); err != nil {
+	if f.writer, err = sql.Open("sqlite", sqliteDSN(path, "_txlock=immediate", busyTimeout, "_pragma=journal_mode(WAL)", "_pragma=synchronous(NORMAL)")); err != nil {
 		return nil, err
 	}
 	f.writer.SetMaxOpenConns(1)
 	f.reader = f.writer
 	if path != inMemory {
-		if f.reader, err = sql.Open("sqlite", sqliteDSN(path, "_pragma=busy_timeout(10000)", "_pragma=query_only(1)")); err != nil {
+		if f.reader, err = sql.Open("sqlite", sqliteDSN(path, busyTimeout, "_pragma=query_only(1)")); err != nil {
 			return nil, err
 		}
 		f.reader.SetMaxOpenConns(readers)
@@ -276,7 +312,7 @@ func (f *storeFile) sweep() {
 
 // change has do done by the goroutine that writes.
 func (e *embedded) change(ctx context.Context, do func(context.Context, *writing) error) error {
-	f, err := e.open()
+	f, err := e.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -332,7 +368,7 @@ func (w *writing) remove(ctx context.Context, key string) error {
 }
 
 func (e *embedded) Get(ctx context.Context, key string) (string, bool, error) {
-	f, err := e.open()
+	f, err := e.open(ctx)
 	if err != nil {
 		return "", false, err
 	}
@@ -414,7 +450,7 @@ func (e *embedded) Delete(ctx context.Context, key string) (bool, error) {
 }
 
 func (e *embedded) List(ctx context.Context, prefix string, limit int) ([]string, error) {
-	f, err := e.open()
+	f, err := e.open(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package services
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"net"
 	"os"
@@ -233,6 +234,49 @@ func TestStoreFileIsLocked(t *testing.T) {
 	if got := mustGet(t, s, "k"); got != "x" {
 		t.Errorf("it is %q", got)
 	}
+}
+
+// Nor does one that cannot even be opened, however many calls wait for it: they are told why, and once it is free it is
+// used.
+func TestStoreFileIsLockedAtFirst(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kv.db")
+	other, err := sql.Open("sqlite", sqliteDSN(path))
+	must(t, err)
+	defer other.Close()
+	other.SetMaxOpenConns(1)
+	for _, statement := range []string{"CREATE TABLE t (n)", "BEGIN EXCLUSIVE"} {
+		_, err := other.Exec(statement)
+		must(t, err)
+	}
+	s := newEmbedded(path)
+	defer s.Close()
+	ctx, cancel := context.WithCancel(within(t))
+	cancel()
+	var calls sync.WaitGroup
+	for range 20 {
+		calls.Go(func() {
+			if _, _, err := s.Get(ctx, "k"); !errors.Is(err, context.Canceled) {
+				t.Errorf("a call that has ended: %v", err)
+			}
+		})
+	}
+	calls.Wait()
+	s.mu.Lock()
+	if s.opening == nil {
+		t.Error("the calls have waited for the file")
+	}
+	s.mu.Unlock()
+	for range 20 {
+		calls.Go(func() {
+			if _, _, err := s.Get(within(t), "k"); err == nil || !strings.Contains(err.Error(), "kv.store: "+path+" cannot be used: database is locked") {
+				t.Errorf("a call that waits: %v", err)
+			}
+		})
+	}
+	calls.Wait()
+	_, err = other.Exec("ROLLBACK")
+	must(t, err)
+	must(t, s.Set(within(t), "k", "v", 0))
 }
 
 // What has expired leaves the file by itself.
