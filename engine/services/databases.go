@@ -1,6 +1,7 @@
 package services
 
 import (
+	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -38,6 +40,9 @@ func (s *Services) openDatabases(config *engine.Config) error {
 		}
 		s.Databases[c.Name] = d
 		s.onClose(d.DB.Close)
+		if d.Dialect == luabind.SQLite {
+			s.connectAside(d)
+		}
 	}
 	return nil
 }
@@ -47,6 +52,35 @@ func (s *Services) openDatabases(config *engine.Config) error {
 func NewMemoryDatabase(c engine.DatabaseConfig) (*luabind.Database, error) {
 	c.DSN = "sqlite:" + inMemory
 	return openDatabase(&engine.Config{}, c)
+}
+
+// connectAside has a wait for a connection end with its context. SQLite's driver does not see that: it opens a file that
+// another process has locked for as long as it waits for any lock.
+func (s *Services) connectAside(d *luabind.Database) {
+	type taken struct {
+		conn *sql.Conn
+		err  error
+	}
+	var running sync.WaitGroup
+	s.onClose(func() error { running.Wait(); return nil }) // before the database is closed
+	d.Connect = func(ctx context.Context) (*sql.Conn, error) {
+		done := make(chan taken, 1)
+		running.Go(func() {
+			conn, err := d.DB.Conn(ctx)
+			done <- taken{conn, err}
+		})
+		select {
+		case t := <-done:
+			return t.conn, t.err
+		case <-ctx.Done():
+			running.Go(func() {
+				if t := <-done; t.err == nil {
+					t.conn.Close()
+				}
+			})
+			return nil, ctx.Err()
+		}
+	}
 }
 
 func openDatabase(config *engine.Config, c engine.DatabaseConfig) (*luabind.Database, error) {

@@ -3,6 +3,7 @@ package services
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -232,4 +233,51 @@ func by[T any](c engine.DatabaseConfig, sqlite, postgres, mysql T) T {
 func anotherDSN(t *testing.T, c engine.DatabaseConfig) string {
 	t.Helper()
 	return by(c, func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "a #%20 test.db") }, postgresDSN, mysqlDSN)(t)
+}
+
+// A file that another process has locked keeps a call that needs a connection for no longer than its time.
+func TestLockedSQLiteIsLeft(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	other, err := sql.Open("sqlite", sqliteDSN(path))
+	must(t, err)
+	defer other.Close()
+	other.SetMaxOpenConns(1)
+	for _, statement := range []string{"CREATE TABLE t (n)", "BEGIN EXCLUSIVE"} {
+		_, err := other.Exec(statement)
+		must(t, err)
+	}
+	config := *engine.DefaultConfig()
+	config.KV.Store = ""
+	config.Databases = []engine.DatabaseConfig{{Name: "x", DSN: "sqlite:" + path, Timeout: time.Minute, Transaction: time.Minute, MaxRows: 10, MaxOpen: 10, MaxIdle: 2}}
+	s, err := Open(&config, slog.New(slog.DiscardHandler))
+	must(t, err)
+	d := s.Databases["x"]
+	ctx, cancel := context.WithCancel(within(t))
+	left := make(chan error)
+	go func() {
+		conn, err := d.Connect(ctx)
+		if err == nil {
+			conn.Close()
+		}
+		left <- err
+	}()
+	for d.DB.Stats().OpenConnections == 0 && within(t).Err() == nil {
+		time.Sleep(time.Millisecond) // a poll: it has to be at work
+	}
+	cancel()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("the connection: %v", err)
+	}
+	if d.DB.Stats().InUse == 0 {
+		t.Error("the call has waited for the file")
+	}
+	_, err = other.Exec("ROLLBACK")
+	must(t, err)
+	conn, err := d.Connect(within(t))
+	must(t, err)
+	must(t, conn.Close())
+	must(t, s.Close())
+	if n := d.DB.Stats().OpenConnections; n != 0 {
+		t.Errorf("%d connections are left", n)
+	}
 }
