@@ -119,6 +119,9 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 		if s.Tap != nil {
 			tap = func(step luabind.Step) { s.Tap(conn.UUID(), step) }
 		}
+		if s.Excerpt != nil {
+			choice.Program = s.Excerpt(choice.Program)
+		}
 		session := luabind.New(conn, luabind.Env{
 			Program: choice.Program,
 			Find:    func(name string) *luabind.Program { return choice.Programs[name] },

@@ -44,6 +44,9 @@ type Server struct {
 	// Force, if set, chooses the outcomes of flows' steps, as luabind.Env's does. It is for tests.
 	Force func(uuid, flow, step string, outcomes []string) (outcome string, ok bool)
 
+	// Excerpt, if set, may have a call run an excerpt of its script (luabind.Excerpts) instead of the whole. It is for tests.
+	Excerpt func(*luabind.Program) *luabind.Program
+
 	// Clock is the time of calls: of every wait, limit and duration in a call's life, and what scripts
 	// are told of the time; only limits.cpu is by the system's clock. Nil: the system's. It is for calls
 	// of a simulated switch that has the same.

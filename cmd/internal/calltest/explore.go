@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -40,6 +42,8 @@ type ExploreOptions struct {
 	Timeout  time.Duration // of real time, for one call
 	Cover    *Coverage     // counts what they come to; nil: nobody does
 	Tell     func(*Explored)
+
+	whole bool // each call runs the whole script: for tests, since it is slow
 }
 
 // Explored is what came of a flow.
@@ -144,6 +148,8 @@ type chart struct {
 	way  map[string][]turn // the shortest from the start to a step
 	out  map[string]turn   // the turn on the shortest way from a step to an end; none where there is no end
 	far  map[string]int    // how many turns that is
+
+	excerpts *luabind.Excerpts // of the flow's script; nil: calls run all of it
 }
 
 func newChart(flow *luabind.Flow) *chart {
@@ -288,6 +294,9 @@ func (c *chart) simple(bound int) (list []*trip, more bool) {
 // walk makes the calls.
 func (e *Explored) walk(ctx context.Context, library *engine.Library, flow *luabind.Flow, o ExploreOptions) {
 	c := newChart(flow)
+	if o.Cover == nil && !o.whole { // who counts lines wants them all to run
+		c.readExcerpts(library)
+	}
 	trips := c.trips(e, o.Ways)
 	e.Calls = len(trips)
 	var mu sync.Mutex
@@ -301,7 +310,7 @@ func (e *Explored) walk(ctx context.Context, library *engine.Library, flow *luab
 				if i >= len(trips) || ctx.Err() != nil {
 					return
 				}
-				for _, err := range c.make(ctx, library, trips[i], o) {
+				for _, err := range c.walk(ctx, library, trips[i], o) {
 					f := ExploreFail{Way: trips[i].String(), Error: err.String(), Trace: err.traceback, length: len(trips[i].turns), ordinal: i}
 					mu.Lock()
 					if known := fails[f.Error]; known == nil {
@@ -334,8 +343,61 @@ const hangupAfter = 100 * time.Millisecond
 // longest is how long a call may last that nothing ends: a conference, a queue.
 const longest = time.Hour
 
-// make makes one call, and returns the errors that it ended in.
-func (c *chart) make(ctx context.Context, library *engine.Library, t *trip, o ExploreOptions) []fault {
+// readExcerpts reads the flow's script, for calls that need not have all of it.
+func (c *chart) readExcerpts(library *engine.Library) {
+	snapshot := library.Snapshot()
+	p, _, err := snapshot.Script(c.flow.Name)
+	if err != nil {
+		return
+	}
+	if text, err := os.ReadFile(filepath.Join(snapshot.Config.Scripts.Root, filepath.FromSlash(p.File))); err == nil {
+		c.excerpts = p.Excerpts(text)
+	}
+}
+
+// needed are the steps that a call comes to, unless it goes astray.
+func (c *chart) needed(t *trip) map[string]bool {
+	steps := map[string]bool{}
+	onward := func(step string) {
+		for c.flow.Step(step) != nil && !steps[step] {
+			steps[step] = true
+			if t, ok := c.out[step]; ok {
+				step = c.outcome(t).To
+			}
+		}
+	}
+	around := func(step string) {
+		onward(step)
+		if s := c.flow.Step(step); s != nil {
+			for _, o := range s.Outcomes {
+				onward(o.To)
+			}
+		}
+	}
+	for _, step := range []string{c.flow.Start, c.flow.OnError, c.flow.OnHangup, c.flow.Resume, t.itself, t.hangup} {
+		around(step)
+	}
+	for _, t := range t.turns {
+		onward(t.step)
+		onward(c.outcome(t).To)
+	}
+	return steps
+}
+
+// walk makes one call, and returns the errors that it ended in. It is made with the steps that it needs. Where that
+// ends in an error, it is the error of the call that is made with all of them which counts: the call may have needed another.
+func (c *chart) walk(ctx context.Context, library *engine.Library, t *trip, o ExploreOptions) []fault {
+	if c.excerpts != nil {
+		steps := c.needed(t)
+		if len(c.make(ctx, library, t, o, c.excerpts.Of(func(step string) bool { return steps[step] }))) == 0 {
+			return nil
+		}
+	}
+	return c.make(ctx, library, t, o, nil)
+}
+
+// make makes one call, with an excerpt of the flow's script if there is one, and returns the errors that it ended in.
+func (c *chart) make(ctx context.Context, library *engine.Library, t *trip, o ExploreOptions, excerpt *luabind.Program) []fault {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	b := newBench(ctx, library, o.Cover)
@@ -346,6 +408,9 @@ func (c *chart) make(ctx context.Context, library *engine.Library, t *trip, o Ex
 	}
 	g := &guide{chart: c, trip: t, bench: b}
 	b.server.Force = g.choose
+	if excerpt != nil {
+		b.server.Excerpt = func(*luabind.Program) *luabind.Program { return excerpt }
+	}
 	made, err := b.Call(luabind.TestCall{Script: c.flow.Name, Mode: "async full"})
 	if err != nil {
 		return []fault{{what: err.Error()}}
