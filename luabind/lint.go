@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	lua "github.com/yuin/gopher-lua"
 	"github.com/yuin/gopher-lua/ast"
@@ -72,6 +73,7 @@ type linter struct {
 	sets     map[string]bool // globals that the script sets
 	reads    []GlobalUse
 	config   []GlobalUse     // what it reads of config
+	flow     bool            // it returns a flow, whose texts have names in them
 	extended map[string]bool // libraries and modules that the script adds to
 	dynamic  bool            // it uses _G in a way that hides what it sets
 	later    []func()        // checks that have to know what is set anywhere
@@ -79,7 +81,7 @@ type linter struct {
 
 // lint looks a script through. It is called with a syntax tree whose depth has been bounded.
 func lint(chunk []ast.Stmt, p *Program) {
-	l := &linter{sets: map[string]bool{}, extended: map[string]bool{}}
+	l := &linter{sets: map[string]bool{}, extended: map[string]bool{}, flow: p.returnsFlow}
 	l.block(chunk, nil)
 	for _, check := range l.later {
 		check()
@@ -322,6 +324,8 @@ func (l *linter) expr(e ast.Expr) {
 	switch e := e.(type) {
 	case *ast.IdentExpr:
 		l.ident(e)
+	case *ast.StringExpr:
+		l.text(e)
 	case *ast.AttrGetExpr:
 		l.index(e)
 	case *ast.TableExpr:
@@ -349,6 +353,19 @@ func (l *linter) expr(e ast.Expr) {
 	case *ast.FunctionExpr:
 		l.function(e, false)
 	}
+}
+
+// text notes what a text of a flow has of the configuration: {config.token}.
+func (l *linter) text(e *ast.StringExpr) {
+	if !l.flow || !strings.Contains(e.Value, "{config.") {
+		return
+	}
+	eachPart(e.Value, func(_, name string) {
+		if rest, ok := strings.CutPrefix(name, "config."); ok {
+			name, _, _ = strings.Cut(rest, ".")
+			l.config = append(l.config, GlobalUse{name, e.Line()})
+		}
+	})
 }
 
 func (l *linter) ident(e *ast.IdentExpr) {

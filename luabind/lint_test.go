@@ -180,3 +180,24 @@ func TestFindingsOfAnything(t *testing.T) {
 		}
 	})
 }
+
+// What the texts of a flow have of the configuration is known, and of other scripts' texts nothing.
+func TestTextsOfTheConfiguration(t *testing.T) {
+	read := func(script string) (names []string) {
+		p, err := luabind.Compile("main", []byte(script))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range p.Config {
+			names = append(names, fmt.Sprintf("%s:%d", u.Name, u.Line))
+		}
+		return names
+	}
+	got := read("return flow {\n start = \"a\",\n a = flow.playback { \"{config.greeting.wav}\", \"b-{config.lang}.wav\", next = \"done\" } }")
+	if !slices.Equal(got, []string{"greeting:3", "lang:3"}) {
+		t.Errorf("read %q", got)
+	}
+	if got := read("log.info(\"{config.greeting}\")"); got != nil {
+		t.Errorf("read %q", got)
+	}
+}
