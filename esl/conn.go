@@ -471,6 +471,15 @@ func (c *Conn) Flush() error {
 	return c.err
 }
 
+// flushBy is Flush for a connection that is about to be closed: what was posted is sent if the peer takes it by then.
+func (c *Conn) flushBy(deadline time.Time) {
+	c.nc.SetWriteDeadline(deadline) // also for a write that waits
+	c.writing.Lock()
+	c.writeBy = deadline.Add(2 * writeTimeout) // Flush is to leave it as it is
+	c.writing.Unlock()
+	c.Flush()
+}
+
 // Do sends a command, with what was posted before it, and waits for its reply. A reply
 // that begins with -ERR is returned with a *ReplyError. If ctx ends first the
 // reply, when it comes, is thrown away. The other errors are a *CommandError and Err's.

@@ -204,14 +204,19 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Close stops accepting, ends the handlers' context, closes every connection, and waits
+// lastWords is how long all peers together may take to read what was posted to them before Close.
+const lastWords = time.Second
+
+// Close stops accepting, ends the handlers' context, sends what was posted, closes every connection, and waits
 // for the handlers; so a handler must not call it.
 func (s *Server) Close() error {
 	s.stopAccepting()
 	s.mu.Lock()
 	s.init()
 	s.cancel()
+	deadline := time.Now().Add(lastWords)
 	for c := range s.conns {
+		c.flushBy(deadline)
 		c.nc.Close()
 	}
 	s.mu.Unlock()

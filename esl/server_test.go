@@ -224,6 +224,48 @@ func TestCloseEndsTheCalls(t *testing.T) {
 	}
 }
 
+// What was posted when the server is closed is sent, such as the word that has the call go on; a peer that does not
+// read holds nobody up for long.
+func TestCloseSendsWhatWasPosted(t *testing.T) {
+	posted := make(chan bool)
+	s := &Server{Handler: func(ctx context.Context, c *Conn) {
+		c.Connect(ctx)
+		c.Post(Resume{})
+		posted <- true
+		<-ctx.Done()
+	}}
+	addr := serve(t, s)
+	p := call(t, addr)
+	p.expect("connect\n\n")
+	p.send(channelData)
+	<-posted
+	s.Close()
+	p.expect("resume\n\n")
+	p.closed()
+}
+
+func TestCloseWaitsForNoPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{Handler: func(ctx context.Context, c *Conn) {
+			c.Post(Resume{})
+			<-ctx.Done()
+		}}
+		for range 3 {
+			near, far := net.Pipe() // whose other end never reads
+			defer far.Close()
+			if err := s.ServeConn(near); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		start := time.Now()
+		s.Close()
+		if took := time.Since(start); took > lastWords {
+			t.Errorf("Close took %v", took)
+		}
+	})
+}
+
 func TestAClosedServerServesNothing(t *testing.T) {
 	s := &Server{Handler: func(context.Context, *Conn) { t.Error("handled") }}
 	s.Close()
