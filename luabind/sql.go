@@ -431,10 +431,25 @@ func (t *transaction) rollback() {
 	if t.tx == nil {
 		return
 	}
-	timer := time.AfterFunc(settle, t.cancel)
-	defer timer.Stop()
-	t.tx.Rollback()
+	ctx, cancel := context.WithTimeout(context.Background(), settle)
+	defer cancel()
+	defer context.AfterFunc(ctx, t.cancel)()
+	t.finish(ctx, "ROLLBACK", t.tx.Rollback)
 	t.end()
+}
+
+// finish ends the transaction with a statement. MySQL's driver has no context for that, and would wait for a server that
+// hangs until it gives the connection up by itself: there the statement goes before, as any other.
+func (t *transaction) finish(ctx context.Context, statement string, end func() error) error {
+	if t.Dialect == MySQL {
+		if _, err := t.tx.ExecContext(ctx, statement); err != nil {
+			t.tx.Rollback() // at once: the connection is gone, or there is nothing to undo
+			return err
+		}
+		end() // says what the server has done already
+		return nil
+	}
+	return end()
 }
 
 func (t *transaction) commit(ctx context.Context) error {
@@ -442,7 +457,7 @@ func (t *transaction) commit(ctx context.Context) error {
 	defer stop()
 	err := t.ask(ctx, "COMMIT")
 	if err == nil {
-		err = t.tx.Commit()
+		err = t.finish(ctx, "COMMIT", t.tx.Commit)
 	}
 	if err != nil {
 		if t.limit.Err() == context.DeadlineExceeded {

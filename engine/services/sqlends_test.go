@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -382,4 +385,91 @@ func TestKilledTransactions(t *testing.T) {
 		}
 		acknowledged = b
 	}
+}
+
+// A database that stands still while a call has a transaction open holds the call's end up for no more than a moment.
+func TestFrozenDatabase(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, c engine.DatabaseConfig) {
+		if by(c, true, false, false) {
+			t.Skip("a file does not stand still")
+		}
+		for what, rest := range map[string]string{
+			"rolled back": `call:sleep("1h") end)`,
+			"committed":   `end)`,
+		} {
+			t.Run(what, func(t *testing.T) {
+				c := c
+				address, err := url.Parse(anotherDSN(t, c))
+				must(t, err)
+				var freeze, cut func()
+				address.Host, freeze, cut = freezer(t, address.Host)
+				c.DSN = address.String()
+				c.Timeout, c.Transaction = time.Minute, time.Minute
+				b := newSQL(t, c, map[string]string{"main": `sql.open("db"):transaction(function(tx) tx:exec([[INSERT INTO t (name) VALUES ('tx')]])
+log.info("in") call:gather{ max = 1, timeout = "1h" } log.info("goes on") ` + rest})
+				b.exec(createTable(c))
+				call := b.start("main")
+				b.said("in")
+				freeze()
+				if what == "committed" {
+					for len(b.log.messages()) < 2 && within(t).Err() == nil {
+						call.Press("1")
+						time.Sleep(time.Millisecond) // a poll: it has to ask for it
+					}
+				}
+				began := time.Now()
+				call.Hangup("NORMAL_CLEARING")
+				b.ended(call)
+				if took := time.Since(began); took > 10*time.Second {
+					t.Errorf("the call ended after %v", took)
+				}
+				cut() // or the driver would say goodbye for a while
+			})
+		}
+	})
+}
+
+// freezer passes on what goes to an address and comes from there, until it is told to freeze. cut ends all connections.
+func freezer(t *testing.T, to string) (address string, freeze, cut func()) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	var frozen atomic.Bool
+	var running sync.WaitGroup
+	over, end := context.WithCancel(t.Context())
+	pass := func(from, to net.Conn) {
+		defer to.Close()
+		buf := make([]byte, 4096)
+		for {
+			n, err := from.Read(buf)
+			if err != nil {
+				return
+			}
+			if !frozen.Load() {
+				to.Write(buf[:n])
+			}
+		}
+	}
+	running.Go(func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", to)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			context.AfterFunc(over, func() { near.Close() })
+			running.Go(func() { pass(near, far) })
+			running.Go(func() { pass(far, near) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		end()
+		running.Wait()
+	})
+	return l.Addr().String(), func() { frozen.Store(true) }, end
 }
