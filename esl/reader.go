@@ -177,21 +177,28 @@ func (r *Reader) maxBody() int {
 	return DefaultMaxBody
 }
 
-// The two messages that make up nearly all of a call, as the switch writes them.
+// The messages that make up nearly all of a call, as the switch writes them. The second answers API commands such as
+// uuid_setvar (recording expansion2).
 var (
 	acceptedReply = []byte("Content-Type: command/reply\nReply-Text: +OK\n\n")
+	acceptedAPI   = []byte("Content-Type: api/response\nContent-Length: 4\n\n+OK\n")
 	eventLength   = []byte("Content-Length: ")
 	eventType     = []byte("\nContent-Type: text/event-plain\n\n")
 )
 
 // common takes the header of one of them, if it is next and whole, without looking for its lines.
-// It returns the length of the body that follows.
+// It returns the length of the body that follows; the short bodies of accepted commands are in the message.
 func (r *Reader) common() (m Message, length int, ok bool) {
 	pending := r.buf[r.r:r.w]
 	if bytes.HasPrefix(pending, acceptedReply) {
 		r.r += len(acceptedReply)
 		r.frames++
 		return Message{Kind: CommandReply, Head: acceptedReply[:len(acceptedReply)-2]}, 0, true
+	}
+	if bytes.HasPrefix(pending, acceptedAPI) {
+		r.r += len(acceptedAPI)
+		r.frames++
+		return Message{Kind: APIResponse, Head: acceptedAPI[:len(acceptedAPI)-len("\n\n+OK\n")], Body: "+OK\n"}, 0, true
 	}
 	rest, ok := bytes.CutPrefix(pending, eventLength)
 	if !ok {
