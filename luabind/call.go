@@ -538,7 +538,7 @@ func where(L *lua.LState) (file string, line int) {
 		if err == nil && frame.CurrentLine > 0 {
 			return frame.Source, frame.CurrentLine
 		}
-		if fn == shared().walkStep { // a verb that a step of a flow uses
+		if fn == shared().walkSteps { // a verb that a step of a flow uses
 			frames := callOf(L).flows.frames
 			def := frames[len(frames)-1].run.def
 			return def.file, def.line

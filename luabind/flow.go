@@ -85,7 +85,7 @@ func (env *environment) bindFlow(L *lua.LState) {
 	})}
 	env.stepMeta = protected(L, map[string]lua.LValue{"__tostring": L.NewFunction(stepToString)})
 	env.dataMeta = protected(L, map[string]lua.LValue{"__newindex": L.NewFunction(dataNewIndex)})
-	env.walkStep = L.NewFunction(walkStep)
+	env.walkSteps = L.NewFunction(walkSteps)
 	env.runFlow = L.NewFunction(runFlowObject)
 	env.hangupSteps = L.NewFunction(walkHangup)
 }

@@ -21,7 +21,7 @@ const (
 
 // newData makes an empty data table.
 func newData(L *lua.LState) *lua.LTable {
-	t := L.NewTable()
+	t := L.CreateTable(0, 4) // NewTable makes room for 64 values
 	t.Metatable = shared().dataMeta
 	return t
 }

@@ -72,61 +72,66 @@ func (c *Call) walk(L *lua.LState, f *flowObject, data *lua.LTable) (result stri
 	return result, fr.data
 }
 
-// walkFrom goes on from the frame's step to one of the flow's results.
-func (c *Call) walkFrom(L *lua.LState, fr *frame) string {
+// walkFrom goes on from the frame's step to one of the flow's results. The steps run in one protected call, until one of
+// them raises.
+func (c *Call) walkFrom(L *lua.LState, fr *frame) (result string) {
 	for {
-		to := c.walkOne(L, fr)
-		if fr.flow.step(to) == nil {
-			return to
+		L.Push(shared().walkSteps)
+		err := L.PCall(0, 0, nil)
+		if err == nil {
+			return fr.step
 		}
+		c.leftStep(fr)
+		fr.step = c.stepFailed(L, &fr.run, err)
+		c.flows.frames = c.flows.frames[:fr.depth+1] // without those that the error ended
+	}
+}
+
+// walkSteps walks the innermost flow until its frame's step is none: then it is the flow's result. It is called through
+// PCall.
+func walkSteps(L *lua.LState) int {
+	c := callOf(L)
+	fr := c.flows.frames[len(c.flows.frames)-1]
+	s := &fr.run
+	for def := fr.flow.step(fr.step); def != nil; {
+		*s = stepRun{c: c, L: L, fr: fr, def: def, name: fr.step}
+		if fr.resumed {
+			c.mark(fr, Resumed)
+		} else {
+			c.mark(fr, Entered)
+		}
+		outcome := s.walk()
+		L.SetTop(0)
+		to, _ := def.kind.target(def.t, outcome)
+		if def = fr.flow.step(to); def == nil && (to == "" || !slices.Contains(fr.flow.results(), to)) {
+			s.fail("the outcome `%s` leads to `%s`, which is neither a step nor a result", outcome, to)
+		}
+		c.mark(fr, outcome)
+		c.leftStep(fr)
 		fr.step = to
 	}
+	return 0
 }
 
-// walkOne does one step and returns where it leads.
-func (c *Call) walkOne(L *lua.LState, fr *frame) (to string) {
-	fl := c.flows
-	fl.frames = fl.frames[:fr.depth+1] // without those that an error ended
-	s := &fr.run
-	*s = stepRun{c: c, L: L, fr: fr, def: fr.flow.step(fr.step), name: fr.step}
+// leftStep is called when a step is over.
+func (c *Call) leftStep(fr *frame) {
 	if fr.resumed {
-		c.mark(fr, Resumed)
-	} else {
-		c.mark(fr, Entered)
+		fr.resumed, c.flows.saved = false, nil // what that step did not take up, none does: it began the flow inside
 	}
-	L.Push(shared().walkStep)
-	err := L.PCall(0, 1, nil)
-	if fr.resumed {
-		fr.resumed, fl.saved = false, nil // what that step does not take up, none does: it began the flow inside
-	}
-	if err != nil {
-		return c.stepFailed(L, s, err)
-	}
-	outcome := L.Get(-1).String()
-	L.Pop(1)
-	c.mark(fr, outcome)
-	to, _ = s.def.kind.target(s.def.t, outcome)
-	if to == "" || fr.flow.step(to) == nil && !slices.Contains(fr.flow.results(), to) {
-		s.fail("the outcome `%s` leads to `%s`, which is neither a step nor a result", outcome, to)
-	}
-	return to
 }
 
-// walkStep does the work of a step. It is called through PCall.
-func walkStep(L *lua.LState) int {
-	c := callOf(L)
+// walk does the work of a step and returns its outcome.
+func (s *stepRun) walk() (outcome string) {
+	c, fr, k := s.c, s.fr, s.def.kind
 	fl := c.flows
-	fr := fl.frames[len(fl.frames)-1]
-	s := &fr.run
-	k := s.def.kind
 	waits := c.budget.waits
 	if fl.idle++; fl.idle > maxIdle {
 		s.fail("%d steps in a row without waiting for anybody: a loop", maxIdle)
 	}
-	outcome, chosen := "", false
+	chosen := false
 	if !k.runs {
 		if outcome, chosen = c.forced(s); chosen && outcome == next && k.Into {
-			s.put(k.sample(L))
+			s.put(k.sample(s.L))
 		}
 	}
 	if !chosen {
@@ -152,9 +157,7 @@ func walkStep(L *lua.LState) int {
 	if c.budget.waits != waits {
 		fl.idle, fl.failed = 0, false
 	}
-	L.SetTop(0)
-	L.Push(lua.LString(outcome))
-	return 1
+	return outcome
 }
 
 // forced is the outcome that Env.Force chooses for a step. Where it chooses one nobody may wait for long, and no loop

@@ -29,7 +29,7 @@ type environment struct {
 	steps       map[string]*lua.LFunction // flow.menu and its like
 	stepMeta    *lua.LTable
 	dataMeta    *lua.LTable // of a flow's data
-	walkStep    *lua.LFunction
+	walkSteps   *lua.LFunction
 	runFlow     *lua.LFunction
 	hangupSteps *lua.LFunction
 
