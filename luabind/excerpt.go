@@ -16,7 +16,8 @@ import (
 type Excerpts struct {
 	program *Program
 	chunk   []ast.Stmt
-	table   *ast.TableExpr // in chunk: the flow's
+	steps   []*lua.LUserData // taken out of chunk
+	table   *ast.TableExpr   // in chunk: the flow's
 
 	mu sync.Mutex // compiling writes into what is compiled
 }
@@ -53,7 +54,7 @@ func (p *Program) Excerpts(text []byte) *Excerpts {
 	if !ok {
 		return nil
 	}
-	return &Excerpts{program: p, chunk: chunk, table: table}
+	return &Excerpts{program: p, chunk: chunk, steps: takeSteps(lint(chunk, new(Program)), p.File), table: table}
 }
 
 // Of is the script with the steps that wanted says yes to, and those whose making may do more than make a step. It is the
@@ -67,11 +68,10 @@ func (x *Excerpts) Of(wanted func(step string) bool) *Program {
 		name, ok := f.Key.(*ast.StringExpr)
 		return ok && !isFlowWord(name.Value) && !wanted(name.Value) && onlyMakes(f.Value)
 	})
-	proto, err := lua.Compile(x.chunk, x.program.File)
+	proto, err := compile(x.chunk, x.program.File, x.steps)
 	if err != nil {
 		return x.program
 	}
-	proto.IsVarArg &^= lua.VarArgNeedsArg
 	excerpt := *x.program
 	excerpt.proto = proto
 	return &excerpt

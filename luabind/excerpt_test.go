@@ -9,7 +9,7 @@ import (
 func TestExcerpts(t *testing.T) {
 	const rest = " {\n" +
 		"start = 'a',\n" +
-		"a = flow.playback { 'a.wav', next = 'b' },\n" +
+		"a = flow.playback { name, next = 'b' },\n" +
 		"b = flow.playback { 'b' .. '.wav', ring = ring, next = 'done' },\n" +
 		"c = flow.run { to = { 'done' }, function() return 'done' end },\n" +
 		"d = flow.playback { next() or 'd.wav', next = 'done' },\n" +
@@ -18,12 +18,12 @@ func TestExcerpts(t *testing.T) {
 		"f = flow.set { data = { number = call.caller.number }, next = 'done' },\n}"
 	const first = "local name, ring, next, step = 'x', '5s', function() end, flow.hangup {} "
 	for text, want := range map[string][]int{
-		first + "return flow" + rest:                                    {1, 3, 6, 8, 9},
+		first + "return flow" + rest:                                    {1, 3, 6, 9},
 		first + "local f = flow{ start = 'a', a = step } return f":      nil,
 		first + "local flow = require 'flow' return flow" + rest:        nil,
 		first + "local make = flow return make" + rest:                  nil,
 		first + "local t =" + rest + " return flow(t)":                  nil,
-		first + "for i = 1, 2 do local flow = i end return flow" + rest: {1, 3, 6, 8, 9},
+		first + "for i = 1, 2 do local flow = i end return flow" + rest: {1, 3, 6, 9},
 	} {
 		p, err := Compile("menu", []byte(text))
 		if err != nil {

@@ -77,10 +77,11 @@ type linter struct {
 	extended map[string]bool // libraries and modules that the script adds to
 	dynamic  bool            // it uses _G in a way that hides what it sets
 	later    []func()        // checks that have to know what is set anywhere
+	steps    []constantStep
 }
 
-// lint looks a script through. It is called with a syntax tree whose depth has been bounded.
-func lint(chunk []ast.Stmt, p *Program) {
+// lint looks a script through, and finds its constant steps. It is called with a syntax tree whose depth has been bounded.
+func lint(chunk []ast.Stmt, p *Program) (steps []constantStep) {
 	l := &linter{sets: map[string]bool{}, extended: map[string]bool{}, flow: p.returnsFlow}
 	l.block(chunk, nil)
 	for _, check := range l.later {
@@ -91,7 +92,10 @@ func lint(chunk []ast.Stmt, p *Program) {
 	p.Config = l.config
 	p.Sets = slices.Sorted(maps.Keys(l.sets))
 	if l.dynamic {
-		return
+		return nil
+	}
+	if !l.sets[FlowModule] {
+		steps = l.steps
 	}
 	seen := map[string]bool{}
 	for _, u := range l.reads {
@@ -100,6 +104,7 @@ func lint(chunk []ast.Stmt, p *Program) {
 			p.Reads = append(p.Reads, u)
 		}
 	}
+	return steps
 }
 
 func (l *linter) find(line int, format string, x ...any) {
@@ -333,6 +338,7 @@ func (l *linter) expr(e ast.Expr) {
 			l.expr(f.Key)
 			l.expr(f.Value)
 		}
+		l.constantSteps(e)
 	case *ast.FuncCallExpr:
 		l.callExpr(e)
 	case *ast.LogicalOpExpr:

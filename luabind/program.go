@@ -102,15 +102,14 @@ func Compile(name string, text []byte) (p *Program, err error) {
 		return nil, err
 	}
 	p.Requires = r.requires
-	lint(chunk, p)
-	p.proto, err = lua.Compile(chunk, p.File)
+	steps := takeSteps(lint(chunk, p), p.File)
+	p.proto, err = compile(chunk, p.File, steps)
 	if err != nil {
 		if ce, ok := err.(*lua.CompileError); ok {
 			return nil, &SyntaxError{File: p.File, Line: ce.Line, Message: ce.Message}
 		}
 		return nil, &SyntaxError{File: p.File, Message: err.Error()}
 	}
-	p.proto.IsVarArg &^= lua.VarArgNeedsArg // a script's own ... is not also a table arg, as in Lua 5.0
 	return p, nil
 }
 
