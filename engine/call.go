@@ -98,9 +98,7 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 	}()
 	subscribe(conn, config.Limits.Hangup)
 
-	log.LogAttrs(ctx, slog.LevelInfo, "call started", slog.String("script", choice.Script), slog.Uint64("generation", snapshot.Number),
-		slog.String("caller", channel.CallerNumber), slog.String("destination", channel.Destination),
-		slog.String("why", choice.Why), slog.Any("remote", conn.RemoteAddr()))
+	logStart(log, conn, choice, snapshot.Number, channel)
 
 	var out luabind.Outcome
 	if err != nil {
@@ -108,38 +106,7 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 		out = luabind.Outcome{Ending: luabind.Failed, Err: err}
 		out.Cause, _ = after(ctx, conn, out, config, log)
 	} else {
-		var tap func(luabind.Step)
-		marks := counted.mark
-		if s.Flow != nil {
-			marks = func(mark luabind.Mark) {
-				counted.mark(mark)
-				s.Flow(conn.UUID(), mark)
-			}
-		}
-		if s.Tap != nil {
-			tap = func(step luabind.Step) { s.Tap(conn.UUID(), step) }
-		}
-		if s.Excerpt != nil {
-			choice.Program = s.Excerpt(choice.Program)
-		}
-		session := luabind.New(conn, luabind.Env{
-			Program: choice.Program,
-			Find:    func(name string) *luabind.Program { return choice.Programs[name] },
-			Channel: channel,
-			Args:    data.merge(choice.Args),
-			Words:   data.words,
-			Limits:  luabind.Limits{CPU: config.Limits.CPU, Memory: int(config.Limits.Memory), Hangup: config.Limits.Hangup},
-			Log:     log,
-			Tap:     tap,
-			Flow:    marks,
-			Cover:   s.Cover,
-
-			Resumed:  resumed,
-			StateKey: []byte(config.Flows.Key),
-			Force:    s.force(conn.UUID()),
-			Config:   config.ScriptValues(choice.Script),
-			Services: s.Services,
-		})
+		session := s.session(conn, config, choice, channel, data, resumed, counted, log)
 		defer session.Close()
 		out = run(ctx, conn, session, config.Limits.Call)
 		logError(log, out)
@@ -150,6 +117,49 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 	}
 
 	ended(out)
+}
+
+// session makes what runs the script. It is apart from call, as is what logs: the stack of a call that waits has no room
+// for what is needed once.
+func (s *Server) session(conn *esl.Conn, config *Config, choice Choice, channel luabind.Channel, data socketData, resumed *luabind.State, counted *running, log *slog.Logger) *luabind.Call {
+	var tap func(luabind.Step)
+	marks := counted.mark
+	if s.Flow != nil {
+		marks = func(mark luabind.Mark) {
+			counted.mark(mark)
+			s.Flow(conn.UUID(), mark)
+		}
+	}
+	if s.Tap != nil {
+		tap = func(step luabind.Step) { s.Tap(conn.UUID(), step) }
+	}
+	if s.Excerpt != nil {
+		choice.Program = s.Excerpt(choice.Program)
+	}
+	return luabind.New(conn, luabind.Env{
+		Program: choice.Program,
+		Find:    func(name string) *luabind.Program { return choice.Programs[name] },
+		Channel: channel,
+		Args:    data.merge(choice.Args),
+		Words:   data.words,
+		Limits:  luabind.Limits{CPU: config.Limits.CPU, Memory: int(config.Limits.Memory), Hangup: config.Limits.Hangup},
+		Log:     log,
+		Tap:     tap,
+		Flow:    marks,
+		Cover:   s.Cover,
+
+		Resumed:  resumed,
+		StateKey: []byte(config.Flows.Key),
+		Force:    s.force(conn.UUID()),
+		Config:   config.ScriptValues(choice.Script),
+		Services: s.Services,
+	})
+}
+
+func logStart(log *slog.Logger, conn *esl.Conn, choice Choice, generation uint64, channel luabind.Channel) {
+	log.LogAttrs(context.Background(), slog.LevelInfo, "call started", slog.String("script", choice.Script), slog.Uint64("generation", generation),
+		slog.String("caller", channel.CallerNumber), slog.String("destination", channel.Destination),
+		slog.String("why", choice.Why), slog.Any("remote", conn.RemoteAddr()))
 }
 
 func (s *Server) force(uuid string) func(flow, step string, outcomes []string) (string, bool) {
