@@ -84,7 +84,11 @@ func (c *Call) state() (text string, ok bool) {
 	if c.flows.checkpoint != nil {
 		w.table(c.flows.checkpoint)
 	}
-	return string(c.flows.sealer.seal()), !w.fault
+	text, ok = string(c.flows.sealer.seal()), !w.fault
+	if len(text) > maxState {
+		c.flows.sealer = nil // with all that it has written
+	}
+	return text, ok
 }
 
 // tooLarge says that data is, and what in it is the most.
