@@ -48,27 +48,10 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 		return
 	}
 	defer end()
-	choice, err := snapshot.Pick(CallInfo{
-		Path:        data.path,
-		ScriptWord:  data.script,
-		Destination: channel.Destination,
-		Caller:      channel.CallerNumber,
-		Context:     data.context,
-	})
 	log := slog.New(&callHandler{s.logger().Handler(), slog.String("uuid", conn.UUID())})
 	conn.Unclaimed = func(e *esl.ReplyError) { log.Warn("the switch refused a command", "reply", e.Text) }
 
-	resumed := s.takeUp(conn, snapshot, data.state, log)
-	if resumed != nil {
-		if p, programs, gone := snapshot.Script(resumed.Script); gone == nil {
-			choice.Script, choice.Program, choice.Programs, choice.Why, err = resumed.Script, p, programs, "the call comes from a Callisto that is gone, and was there", nil
-		} else {
-			log.Warn("the script that a call was in is gone: the call begins anew", "script", resumed.Script)
-			luabind.DropState(conn)
-			resumed = nil
-		}
-	}
-
+	choice, resumed, err := s.choose(conn, snapshot, channel, data, log)
 	script := choice.Script
 	if err != nil { // the name is the dialplan's, whatever it is
 		script = noScript
@@ -77,14 +60,7 @@ func (s *Server) call(ctx context.Context, conn *esl.Conn) {
 	ended := func(out luabind.Outcome) {
 		took, dropped := conn.Now().Sub(began), conn.Dropped()
 		counted.ended(out, took, dropped)
-		attrs := []slog.Attr{slog.String("script", choice.Script), slog.Uint64("generation", snapshot.Number),
-			slog.String("caller", channel.CallerNumber), slog.String("destination", channel.Destination),
-			slog.String("ending", out.Ending.String()), slog.String("cause", out.Cause), slog.Duration("duration", took.Round(time.Millisecond)),
-			slog.Int("verbs", out.Verbs), slog.Uint64("events_dropped", dropped)}
-		if at := counted.at.Load(); at != nil {
-			attrs = append(attrs, slog.String("flow", at.flow), slog.String("step", at.step))
-		}
-		log.LogAttrs(ctx, slog.LevelInfo, "call ended", attrs...)
+		logEnd(log, choice, snapshot.Number, channel, out, took, dropped, counted.at.Load())
 	}
 	defer func() { counted.ended(luabind.Outcome{Ending: luabind.Failed}, conn.Now().Sub(began), 0) }() // after a panic in what follows one
 	// A mistake of ours is to the caller what one in the script would be.
@@ -162,11 +138,43 @@ func logStart(log *slog.Logger, conn *esl.Conn, choice Choice, generation uint64
 		slog.String("why", choice.Why), slog.Any("remote", conn.RemoteAddr()))
 }
 
+func logEnd(log *slog.Logger, choice Choice, generation uint64, channel luabind.Channel, out luabind.Outcome, took time.Duration, dropped uint64, at *stepKey) {
+	attrs := []slog.Attr{slog.String("script", choice.Script), slog.Uint64("generation", generation),
+		slog.String("caller", channel.CallerNumber), slog.String("destination", channel.Destination),
+		slog.String("ending", out.Ending.String()), slog.String("cause", out.Cause), slog.Duration("duration", took.Round(time.Millisecond)),
+		slog.Int("verbs", out.Verbs), slog.Uint64("events_dropped", dropped)}
+	if at != nil {
+		attrs = append(attrs, slog.String("flow", at.flow), slog.String("step", at.step))
+	}
+	log.LogAttrs(context.Background(), slog.LevelInfo, "call ended", attrs...)
+}
+
 func (s *Server) force(uuid string) func(flow, step string, outcomes []string) (string, bool) {
 	if s.Force == nil {
 		return nil
 	}
 	return func(flow, step string, outcomes []string) (string, bool) { return s.Force(uuid, flow, step, outcomes) }
+}
+
+// choose picks the script of a call: that which it was in when an engine died, or that which the dialplan and the routes name.
+func (s *Server) choose(conn *esl.Conn, snapshot *Snapshot, channel luabind.Channel, data socketData, log *slog.Logger) (Choice, *luabind.State, error) {
+	choice, err := snapshot.Pick(CallInfo{
+		Path:        data.path,
+		ScriptWord:  data.script,
+		Destination: channel.Destination,
+		Caller:      channel.CallerNumber,
+		Context:     data.context,
+	})
+	resumed := s.takeUp(conn, snapshot, data.state, log)
+	if resumed != nil {
+		if p, programs, gone := snapshot.Script(resumed.Script); gone == nil {
+			choice.Script, choice.Program, choice.Programs, choice.Why = resumed.Script, p, programs, "the call comes from a Callisto that is gone, and was there"
+			return choice, resumed, nil
+		}
+		log.Warn("the script that a call was in is gone: the call begins anew", "script", resumed.Script)
+		luabind.DropState(conn)
+	}
+	return choice, nil, err
 }
 
 // takeUp reads what a call carries from an engine that is gone; nil where that is nothing, or not to be
